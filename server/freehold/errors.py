@@ -1,0 +1,183 @@
+"""Every error Freehold raises on purpose.
+
+    FreeholdError
+    ├── ApiError                    what a client is told; carries status and API error type
+    │   ├── InvalidRequest          400 invalid_request_error
+    │   ├── NotSupported            400 invalid_request_error; a feature this version lacks
+    │   ├── Unauthenticated         401 authentication_error
+    │   ├── PermissionDenied        403 permission_error
+    │   ├── NotFound                404 not_found_error
+    │   ├── MethodNotAllowed        405 invalid_request_error
+    │   ├── Conflict                409 conflict_error
+    │   ├── RequestTooLarge         413 request_too_large
+    │   ├── RateLimited             429 rate_limit_error
+    │   └── Overloaded              529 overloaded_error
+    ├── SequenceConflict            an append found the log longer than it expected
+    ├── ModelError                  a model request failed; ``kind`` says how
+    ├── SandboxError
+    │   ├── SandboxUnavailable      the engine cannot give us a sandbox
+    │   └── SandboxLost             the sandbox was there and is gone
+    └── ConfigurationError          a setting is wrong; the message says how to mend it
+
+One handler (``freehold.api.errors``) renders an :class:`ApiError` as the API's envelope. The
+others never reach a client as they are: the harness turns them into events.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+
+class FreeholdError(Exception):
+    """The root of Freehold's own errors."""
+
+
+class ApiError(FreeholdError):
+    """An answer other than success; rendered as the API's error envelope (spec 1.4).
+
+    ``details`` becomes ``error.details`` and normally has a string ``error_code``;
+    ``should_retry`` becomes the ``x-should-retry`` header, which overrides the SDK's own
+    decision (spec 1.3).
+    """
+
+    status: ClassVar[int] = 500
+    error_type: ClassVar[str] = "api_error"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: dict[str, Any] | None = None,
+        should_retry: bool | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+        self.should_retry = should_retry
+        self.retry_after = retry_after
+
+
+class InvalidRequest(ApiError):
+    """The request is malformed or not allowed in the present state."""
+
+    status = 400
+    error_type = "invalid_request_error"
+
+
+class NotSupported(InvalidRequest):
+    """The request is valid for the API, but this version of Freehold cannot honour it yet."""
+
+
+class Unauthenticated(ApiError):
+    """No credential, or one that is not known (spec 1.5)."""
+
+    status = 401
+    error_type = "authentication_error"
+
+
+class PermissionDenied(ApiError):
+    """The credential is known and does not reach this (spec 1.5)."""
+
+    status = 403
+    error_type = "permission_error"
+
+
+class NotFound(ApiError):
+    """No such object in the caller's workspace, or no such path."""
+
+    status = 404
+    error_type = "not_found_error"
+
+
+class MethodNotAllowed(ApiError):
+    """The path exists and does not take this method."""
+
+    status = 405
+    error_type = "invalid_request_error"
+
+
+class Conflict(ApiError):
+    """A precondition failed or a name is taken. Never retried by clients unless told to."""
+
+    status = 409
+    error_type = "conflict_error"
+
+
+class RequestTooLarge(ApiError):
+    """The body is over the limit of its route (spec 1.7)."""
+
+    status = 413
+    error_type = "request_too_large"
+
+
+class RateLimited(ApiError):
+    """Too many requests."""
+
+    status = 429
+    error_type = "rate_limit_error"
+
+
+class Overloaded(ApiError):
+    """The server cannot take the request now."""
+
+    status = 529
+    error_type = "overloaded_error"
+
+
+class SequenceConflict(FreeholdError):
+    """``append`` was told the log ends at ``expected`` and it ends at ``actual``."""
+
+    def __init__(self, session_id: str, expected: int, actual: int) -> None:
+        super().__init__(f"log of {session_id} ends at {actual}, not at {expected}")
+        self.session_id = session_id
+        self.expected = expected
+        self.actual = actual
+
+
+ModelErrorKind = Literal[
+    "overloaded",  # 529 or 503
+    "rate_limited",  # 429
+    "server",  # any other 5xx
+    "connection",  # no answer, or the stream broke
+    "authentication",  # 401, 403: the key of the model provider
+    "billing",  # 402
+    "invalid_request",  # 400, 404, 413, 422: the request will never succeed
+]
+
+
+class ModelError(FreeholdError):
+    """A request to the model provider failed.
+
+    ``retry_after`` is the provider's wish in seconds; ``retryable`` tells whether the same
+    request may succeed later. ``message`` holds nothing secret: no key, no header.
+    """
+
+    def __init__(
+        self, kind: ModelErrorKind, message: str, *, retry_after: float | None = None
+    ) -> None:
+        super().__init__(message)
+        self.kind: ModelErrorKind = kind
+        self.message = message
+        self.retry_after = retry_after
+
+    @property
+    def retryable(self) -> bool:
+        """Whether waiting may help."""
+        return self.kind in {"overloaded", "rate_limited", "server", "connection"}
+
+
+class SandboxError(FreeholdError):
+    """Something about the sandbox itself, never the failure of a command inside it."""
+
+
+class SandboxUnavailable(SandboxError):
+    """No sandbox can be had: the engine is down, the image is missing, the disk is full."""
+
+
+class SandboxLost(SandboxError):
+    """The sandbox that was in use is gone; calls that ran in it have no result."""
+
+
+class ConfigurationError(FreeholdError):
+    """A setting does not make sense; the message names it and says how to mend it."""

@@ -1,0 +1,138 @@
+"""Every setting of Freehold, in one class.
+
+Values come, first found wins, from command-line options, ``FREEHOLD_*`` environment variables
+and a TOML file with the same names in lower case without the prefix. ``docs/CONFIGURATION.md``
+is generated from this class.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AliasChoices, Field, SecretStr, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+CONFIG_VARIABLE = "FREEHOLD_CONFIG"
+DEFAULT_CONFIG_FILE = "freehold.toml"
+
+
+class Settings(BaseSettings):
+    """The values a running Freehold is made of."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FREEHOLD_", extra="ignore", frozen=True, validate_default=True
+    )
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. Anything but loopback needs `FREEHOLD_API_KEYS`.",
+    )
+    port: int = Field(default=8787, ge=0, le=65535, description="Port to listen on; 0 picks one.")
+    data_dir: Path = Field(
+        default=Path(".data"),
+        description="Where the database, blobs and process sandboxes live.",
+    )
+    database_url: str | None = Field(
+        default=None,
+        description="SQLAlchemy URL: `sqlite+aiosqlite:///FILE` or `postgresql+psycopg://…`. "
+        "Default: `freehold.db` in the data directory.",
+    )
+    model: str = Field(
+        default="upstream",
+        description="`upstream` (a Messages API), `scripted` (the built-in offline script) or "
+        "`scripted:FILE.yaml`.",
+    )
+    model_base_url: str | None = Field(
+        default=None, description="Base URL of the Messages API. Default: Anthropic's."
+    )
+    model_api_key: SecretStr | None = Field(
+        default=None,
+        validation_alias=AliasChoices(
+            "FREEHOLD_MODEL_API_KEY", "model_api_key", "ANTHROPIC_API_KEY"
+        ),
+        description="Key for the Messages API. Falls back to `ANTHROPIC_API_KEY`.",
+    )
+    scripted_latency: float = Field(
+        default=0.4,
+        ge=0,
+        description="Seconds the scripted model thinks before it answers, so that a client which "
+        "opens its stream after it sent a message still sees the turn.",
+    )
+    sandbox: Literal["auto", "docker", "process", "scripted"] = Field(
+        default="auto",
+        description="Where tools run: `docker`; `process` (bubblewrap where present, else a plain "
+        "child process); `scripted` (in memory, for tests). `auto` is Docker, else bubblewrap.",
+    )
+    sandbox_image: str = Field(
+        default="freehold-sandbox:base", description="Docker image of the sandboxes."
+    )
+    sandbox_runtime: str | None = Field(
+        default=None, description="Docker runtime, such as `runsc` (gVisor). Default: the engine's."
+    )
+    sandbox_root: bool = Field(
+        default=False,
+        description="Run the sandbox's processes as root inside the container, with the engine's "
+        "default capabilities. For agents that need `apt-get`; weaker isolation.",
+    )
+    sandbox_memory: str = Field(default="2g", description="Memory limit of a sandbox.")
+    sandbox_cpus: float = Field(default=1.0, gt=0, description="CPU limit of a sandbox, in cores.")
+    sandbox_pids: int = Field(default=512, ge=16, description="Process limit of a sandbox.")
+    sandbox_network: str = Field(
+        default="bridge",
+        description="Docker network of the sandboxes; `none` cuts them off.",
+    )
+    api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
+        default=(),
+        description="Keys that clients must present, separated by commas. None: on loopback any "
+        "non-empty key is taken.",
+    )
+    extra_ca_certs: Path | None = Field(
+        default=None,
+        description="File or folder of CA certificates to trust as well, on the server and in "
+        "sandbox images.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe level to log."
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="`console`, `json`; `auto` is console on a terminal, else JSON."
+    )
+
+    @field_validator("api_keys", mode="before")
+    @classmethod
+    def _split_keys(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL in force, with its default filled in."""
+        if self.database_url:
+            return self.database_url
+        return f"sqlite+aiosqlite:///{(self.data_dir / 'freehold.db').absolute()}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of the sources: arguments, environment, TOML file."""
+        path = os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG_FILE)
+        return (
+            init_settings,
+            env_settings,
+            TomlConfigSettingsSource(settings_cls, toml_file=path),
+        )

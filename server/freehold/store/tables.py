@@ -1,0 +1,127 @@
+"""Every table on one page (SQLAlchemy Core).
+
+Times are microseconds since the epoch in a BIGINT, so SQLite and PostgreSQL keep and compare
+them alike. An event's ``body`` is the JSON text that clients get, written once and never parsed
+again on the way out.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Dialect
+
+from freehold.core import times
+
+metadata = sa.MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class Moment(sa.types.TypeDecorator[datetime]):
+    """An aware UTC datetime, kept as microseconds since the epoch."""
+
+    impl = sa.BigInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """To the database."""
+        return None if value is None else times.to_micros(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """From the database."""
+        return None if value is None else times.from_micros(value)
+
+
+agents = sa.Table(
+    "agents",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+)
+
+agent_versions = sa.Table(
+    "agent_versions",
+    metadata,
+    sa.Column("agent_id", sa.String(64), sa.ForeignKey("agents.id"), primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("body", sa.JSON, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+)
+
+environments = sa.Table(
+    "environments",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(256), nullable=False),
+    sa.Column("description", sa.Text),
+    sa.Column("config", sa.JSON, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("scope", sa.String(16), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+)
+
+sessions = sa.Table(
+    "sessions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("agent_id", sa.String(64), nullable=False),
+    sa.Column("agent_version", sa.Integer, nullable=False),
+    sa.Column("agent", sa.JSON, nullable=False),
+    sa.Column("environment_id", sa.String(64), nullable=False),
+    sa.Column("environment", sa.JSON, nullable=False),
+    sa.Column("primary_thread_id", sa.String(64), nullable=False),
+    sa.Column("title", sa.Text),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("head_seq", sa.BigInteger, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("needs_work", sa.Boolean, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Column("deleted_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+    sa.Index(None, "workspace_id", "agent_id", "created_at", "id"),
+    sa.Index(
+        "ix_sessions_needs_work",
+        "id",
+        sqlite_where=sa.text("needs_work"),
+        postgresql_where=sa.text("needs_work"),
+    ),
+)
+
+session_events = sa.Table(
+    "session_events",
+    metadata,
+    sa.Column("session_id", sa.String(64), sa.ForeignKey("sessions.id"), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("id", sa.String(64), nullable=False, unique=True),
+    sa.Column("type", sa.String(64), nullable=False),
+    sa.Column("public", sa.Boolean, nullable=False),
+    sa.Column("origin", sa.String(8), nullable=False),
+    sa.Column("processed_at", Moment, nullable=False),
+    sa.Column("body", sa.Text, nullable=False),
+    sa.Column("private", sa.Text),
+    sa.Index(None, "session_id", "type", "seq"),
+)
