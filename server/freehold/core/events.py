@@ -1,8 +1,8 @@
 """What a session's log is made of: one discriminated union (spec 6.3, 6.5).
 
 A :data:`Event` is the part of a log record that the API shows, without the ``id`` and
-``processed_at`` that every record has. Two kinds, ``input.accepted`` and ``sandbox.attached``,
-are Freehold's own notes: they are in the log, because the log is all there is, and never shown.
+``processed_at`` that every record has. The kinds in :data:`PRIVATE_TYPES` are Freehold's own
+notes: they are in the log, because the log is all there is, and never shown.
 """
 
 from __future__ import annotations
@@ -263,10 +263,16 @@ class InputAccepted(_Event):
 
 
 class SandboxAttached(_Event):
-    """From here on tool calls run in the sandbox of this identity."""
+    """From here on tool calls run in the sandbox of this identity; ``None``: it was lost."""
 
     type: Literal["sandbox.attached"] = "sandbox.attached"
-    sandbox_id: str
+    sandbox_id: str | None
+
+
+class SessionArchived(_Event):
+    """The client archived the session. The hosted service shows no event for it (spec 25)."""
+
+    type: Literal["session.archived"] = "session.archived"
 
 
 Event = Annotated[
@@ -300,14 +306,15 @@ Event = Annotated[
     | ModelRequestStart
     | ModelRequestEnd
     | InputAccepted
-    | SandboxAttached,
+    | SandboxAttached
+    | SessionArchived,
     Field(discriminator="type"),
 ]
 
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 CLIENT_EVENT: TypeAdapter[ClientEvent] = TypeAdapter(ClientEvent)
 
-PRIVATE_TYPES = frozenset({"input.accepted", "sandbox.attached"})
+PRIVATE_TYPES = frozenset({"input.accepted", "sandbox.attached", "session.archived"})
 
 
 class Record(_Model):

@@ -15,7 +15,8 @@ from pydantic import BaseModel, ConfigDict
 from freehold.core.events import ClientEvent, Json, ModelUsage, StopReason
 
 Status = Literal["idle", "running", "rescheduling", "terminated"]
-CallKind = Literal["builtin", "mcp", "custom"]
+CallKind = Literal["builtin", "custom"]
+Permission = Literal["allow", "ask", "deny"]
 
 
 class _Model(BaseModel):
@@ -37,14 +38,22 @@ class OpenCall(_Model):
     name: str
     input: Json
     seq: int
-    permission: Literal["allow", "ask", "deny"] | None = None
-    confirmed: bool = False
-    """An ``ask`` that the user allowed."""
+    """Where the log says that the model asked for it."""
+    permission: Permission | None = None
+    """As evaluated when the model asked; custom tools have none (spec 12.4)."""
+    verdict: Literal["allow", "deny"] | None = None
+    """The client's answer to an ``ask``."""
+    deny_message: str | None = None
+
+    @property
+    def asks(self) -> bool:
+        """Whether the call waits for the client's confirmation."""
+        return self.permission == "ask" and self.verdict is None
 
     @property
     def waits_for_client(self) -> bool:
         """Whether only the client can move this call on."""
-        return self.kind == "custom" or (self.permission == "ask" and not self.confirmed)
+        return self.kind == "custom" or self.asks
 
 
 class Usage(_Model):
@@ -68,22 +77,39 @@ class Usage(_Model):
         )
 
 
+END_TURN = StopReason(type="end_turn")
+
+
 class SessionState(_Model):
     """The fold of a session's log up to ``seq``."""
 
     session_id: str
     primary_thread_id: str
     agent_name: str
+    created_at: datetime
     seq: int = 0
     last_at: datetime | None = None
     """``processed_at`` of the newest record; the next one is later."""
     status: Status = "idle"
     stop_reason: StopReason | None = None
+    """Why the session is idle; ``None`` while it runs or has never run."""
     inputs: tuple[PendingInput, ...] = ()
     calls: tuple[OpenCall, ...] = ()
     open_span: str | None = None
     owes_sampling: bool = False
     """The model has something to answer: a message or tool results it has not seen."""
+    ending: StopReason = END_TURN
+    """What the next idle will give as its reason, unless calls wait for the client."""
+    ending_details: Json | None = None
+    halted: bool = False
+    """The turn broke; nothing more is tried until the next one."""
+    fatal: bool = False
+    """The session broke; it will be terminated."""
+    thread_running: bool = False
+    thread_reason: StopReason | None = None
+    """The primary thread is idle for this reason and the session has not said so yet."""
+    usage_told: bool = False
+    """The usage that precedes that idle is in the log."""
     sandbox_id: str | None = None
     sandbox_seq: int = 0
     """Where the log says that this sandbox was attached."""
@@ -92,3 +118,25 @@ class SessionState(_Model):
     """Time spent running, without the present run."""
     running_since: datetime | None = None
     deleted: bool = False
+
+    @property
+    def needs_work(self) -> bool:
+        """Whether a runner would find something to do; what the start-up sweep looks for."""
+        if self.status == "terminated" or self.deleted:
+            return False
+        return self.status != "idle" or bool(self.inputs)
+
+    @property
+    def waiting(self) -> tuple[str, ...]:
+        """Ids of the calls that wait for the client, in the order the model made them.
+
+        Where confirmations are open only these are listed (spec 6.7): nothing runs, and no
+        custom result is asked for, until all of them are settled.
+        """
+        asks = tuple(call.id for call in self.calls if call.asks)
+        return asks or tuple(call.id for call in self.calls if call.waits_for_client)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether an interrupt waits to be obeyed."""
+        return any(item.event.type == "user.interrupt" for item in self.inputs)

@@ -1,0 +1,161 @@
+"""Which client events a session takes, and what taking them puts into the log (spec 6.2).
+
+A batch is all or nothing: the first refused event refuses the request, and the drafts of the
+others are never appended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import assert_never
+
+from freehold.core import ids
+from freehold.core.decide import go_idle, go_running, interruption, requires_action
+from freehold.core.drafts import Draft, Draughtsman
+from freehold.core.events import (
+    ClientEvent,
+    InputAccepted,
+    Json,
+    Record,
+    SystemMessage,
+    UserCustomToolResult,
+    UserDefineOutcome,
+    UserInterrupt,
+    UserMessage,
+    UserToolConfirmation,
+    UserToolResult,
+    wire,
+)
+from freehold.errors import InvalidRequest, NotFound, NotSupported, PermissionDenied
+
+KnownResult = Callable[[str], bool]
+"""Whether the log already has a result for the custom tool call of this id."""
+
+_WAITING = (
+    "Invalid user.message event at events[{index}]: waiting on responses to events [{ids}]; only "
+    "`user.tool_confirmation`, `user.custom_tool_result`, `user.tool_result`, or "
+    "`user.interrupt` may be sent (a `system.message` may trail a tool result)"
+)
+
+
+def accept(
+    pen: Draughtsman, events: Sequence[ClientEvent], answered: KnownResult = lambda _: False
+) -> list[Json]:
+    """Write what the events amount to with ``pen``; the echoes to answer with.
+
+    Raises:
+        InvalidRequest: an event does not fit the session's state; the message names its index.
+        NotFound: an interrupt names a thread that does not exist.
+        PermissionDenied: an API key sent a ``user.tool_result``.
+        NotSupported: this version cannot take the event.
+    """
+    if pen.state.status == "terminated":
+        raise InvalidRequest(f"Session {pen.state.session_id} is terminated and takes no events.")
+    return [_accept_one(pen, index, event, answered) for index, event in enumerate(events)]
+
+
+def _accept_one(pen: Draughtsman, index: int, event: ClientEvent, answered: KnownResult) -> Json:
+    match event:
+        case UserMessage():
+            return _message(pen, index, event)
+        case UserInterrupt():
+            return _interrupt(pen, event)
+        case UserToolConfirmation():
+            return _confirmation(pen, index, event)
+        case UserCustomToolResult():
+            return _custom_result(pen, index, event, answered)
+        case UserToolResult():
+            raise PermissionDenied(
+                f"events[{index}]: `user.tool_result` may only be sent with environment "
+                "credentials (the self-hosted runner's Session-Instance JWT); an API key or "
+                "Console session cannot post this event type"
+            )
+        case UserDefineOutcome() | SystemMessage():
+            raise NotSupported(
+                f"events[{index}]: `{event.type}` is not supported by this version of Freehold."
+            )
+        case _:
+            assert_never(event)
+
+
+def _queue(pen: Draughtsman, event: ClientEvent) -> Json:
+    (record,) = pen.write(Draft(InputAccepted(event=event)))
+    return wire(record.id, event, None)
+
+
+def _echo(record: Record, event: ClientEvent, *, processed: bool) -> Json:
+    return wire(record.id, event, record.processed_at if processed else None)
+
+
+def _message(pen: Draughtsman, index: int, event: UserMessage) -> Json:
+    state = pen.state
+    if state.status == "idle" and state.waiting:
+        raise InvalidRequest(_WAITING.format(index=index, ids=", ".join(state.waiting)))
+    echo = _queue(pen, event)
+    if state.status == "idle":
+        pen.write(*go_running(state))
+    return echo
+
+
+def _interrupt(pen: Draughtsman, event: UserInterrupt) -> Json:
+    state = pen.state
+    thread_id = event.session_thread_id
+    if thread_id is not None:
+        if not ids.is_id("sthr", thread_id):
+            raise InvalidRequest(f"Invalid session_thread_id: {thread_id}")
+        if thread_id != state.primary_thread_id:
+            raise NotFound(f"Thread not found: {thread_id}")
+    if state.status != "idle":
+        return _queue(pen, event)
+    if not state.calls:
+        # Nothing runs and nothing waits: the API answers 200 and the log stays as it is. The
+        # id is spent all the same, so that the echo is well formed.
+        return wire(pen.mint(), event, None)
+    echo = _queue(pen, event)
+    pen.write(*interruption(pen.state, pen.now))
+    return echo
+
+
+def _confirmation(pen: Draughtsman, index: int, event: UserToolConfirmation) -> Json:
+    call = next((call for call in pen.state.calls if call.id == event.tool_use_id), None)
+    if call is None or not call.asks:
+        raise InvalidRequest(
+            f"Invalid user.tool_confirmation event at events[{index}]: `{event.tool_use_id}` is "
+            "not waiting for a confirmation"
+        )
+    if event.deny_message is not None and event.result != "deny":
+        raise InvalidRequest(f"events[{index}].deny_message: may only be set when result is `deny`")
+    # The thread is the server's to name; a client's value is ignored (spec 6.3).
+    event = event.model_copy(update={"session_thread_id": None})
+    (record,) = pen.write(Draft(event))
+    _move_on(pen)
+    return _echo(record, event, processed=False)
+
+
+def _custom_result(
+    pen: Draughtsman, index: int, event: UserCustomToolResult, answered: KnownResult
+) -> Json:
+    call_id = event.custom_tool_use_id
+    event = event.model_copy(update={"session_thread_id": None})
+    call = next((call for call in pen.state.calls if call.id == call_id), None)
+    if call is None or call.kind != "custom":
+        if answered(call_id):
+            return wire(pen.mint(), event, pen.now)
+        raise InvalidRequest(
+            f"Invalid user.custom_tool_result event at events[{index}]: `{call_id}` is not "
+            "waiting for a result"
+        )
+    (record,) = pen.write(Draft(event))
+    _move_on(pen)
+    return _echo(record, event, processed=True)
+
+
+def _move_on(pen: Draughtsman) -> None:
+    """After an answer: run on when nothing is asked any more, else say what still is."""
+    state = pen.state
+    if state.status != "idle":
+        return
+    if state.waiting:
+        pen.write(*go_idle(state, requires_action(state.waiting), pen.now))
+    else:
+        pen.write(*go_running(state))

@@ -1,0 +1,177 @@
+"""The next step of a session, read off its state (spec 6.2, 6.6, 6.7).
+
+``decide`` does no I/O, reads no clock and draws no random number. Cutting a log at any record
+and deciding again must lead to the same end: that is what makes the runner replaceable.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from freehold.core.commands import CallModel, Command, RunTool, Write
+from freehold.core.drafts import Draft
+from freehold.core.events import (
+    AgentToolResult,
+    ModelRequestEnd,
+    ModelRequestStart,
+    ModelUsage,
+    SessionStatusIdle,
+    SessionStatusRunning,
+    SessionStatusTerminated,
+    SessionUsage,
+    StopReason,
+    ThreadStatusIdle,
+    ThreadStatusRunning,
+)
+from freehold.core.state import OpenCall, PendingInput, SessionState
+from freehold.core.usage import render_usage
+
+INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
+
+
+def decide(state: SessionState, now: datetime) -> Command | None:
+    """The next command, or ``None`` when there is nothing to do until a client says more.
+
+    ``now`` only dates the usage snapshot that precedes an idle.
+    """
+    if state.deleted or state.status == "terminated":
+        return None
+    if state.open_span is not None:
+        # Its runner is gone or was told to stop: a span is always closed (spec 6.5).
+        return Write((abandoned_span(state.open_span),))
+    if state.fatal:
+        return Write((Draft(SessionStatusTerminated()),))
+    if state.thread_reason is not None:
+        return Write(_rest_of_idle(state, state.thread_reason, now))
+    if state.interrupted:
+        return Write(interruption(state, now))
+    if state.status != "running":
+        return _at_rest(state)
+    if not state.thread_running:
+        return Write((_thread_running(state),))
+    if state.halted:
+        return Write((*_flush(state), *_close_calls(state), *go_idle(state, state.ending, now)))
+    if state.calls:
+        return _with_open_calls(state, now)
+    if state.inputs or state.owes_sampling:
+        return CallModel((*_flush(state), Draft(ModelRequestStart())))
+    return Write(go_idle(state, state.ending, now))
+
+
+def _at_rest(state: SessionState) -> Command | None:
+    if state.calls and state.waiting:
+        return None
+    if state.inputs or state.calls or state.owes_sampling:
+        return Write(go_running(state))
+    return None
+
+
+def _with_open_calls(state: SessionState, now: datetime) -> Command:
+    waiting = state.waiting
+    if any(call.asks for call in state.calls):
+        return Write(go_idle(state, requires_action(waiting), now))
+    for call in state.calls:
+        if call.kind == "builtin":
+            refusal = _refusal(call)
+            return RunTool(call) if refusal is None else Write((tool_error(call.id, refusal),))
+    return Write(go_idle(state, requires_action(waiting), now))
+
+
+def _refusal(call: OpenCall) -> str | None:
+    if call.permission == "deny":
+        return f"Permission to use {call.name} has been denied."
+    if call.verdict == "deny":
+        text = f"Permission to use {call.name} has been rejected."
+        return f"{text} Rejection message: {call.deny_message}" if call.deny_message else text
+    return None
+
+
+def go_running(state: SessionState) -> tuple[Draft, ...]:
+    """The pair of events that says the session and its primary thread run."""
+    return (Draft(SessionStatusRunning()), _thread_running(state))
+
+
+def _thread_running(state: SessionState) -> Draft:
+    return Draft(
+        ThreadStatusRunning(session_thread_id=state.primary_thread_id, agent_name=state.agent_name)
+    )
+
+
+def go_idle(state: SessionState, reason: StopReason, now: datetime) -> tuple[Draft, ...]:
+    """Thread idle, usage, session idle: always in this order (spec 6.7)."""
+    details = state.ending_details if reason.type == "refusal" else None
+    return (
+        Draft(
+            ThreadStatusIdle(
+                session_thread_id=state.primary_thread_id,
+                agent_name=state.agent_name,
+                stop_reason=reason,
+                stop_details=details,
+            )
+        ),
+        _usage(state, now),
+        Draft(SessionStatusIdle(stop_reason=reason, stop_details=details)),
+    )
+
+
+def _rest_of_idle(state: SessionState, reason: StopReason, now: datetime) -> tuple[Draft, ...]:
+    details = state.ending_details if reason.type == "refusal" else None
+    idle = Draft(SessionStatusIdle(stop_reason=reason, stop_details=details))
+    return (idle,) if state.usage_told else (_usage(state, now), idle)
+
+
+def _usage(state: SessionState, now: datetime) -> Draft:
+    return Draft(SessionUsage(usage=render_usage(state, now)))
+
+
+def requires_action(waiting: tuple[str, ...]) -> StopReason:
+    """Idle until the client has answered these."""
+    return StopReason(type="requires_action", event_ids=list(waiting))
+
+
+def tool_error(call_id: str, text: str) -> Draft:
+    """A tool result that the server makes itself."""
+    return Draft(
+        AgentToolResult(
+            tool_use_id=call_id, content=[{"type": "text", "text": text}], is_error=True
+        )
+    )
+
+
+def abandoned_span(span_id: str) -> Draft:
+    """The end of a model request that brought nothing."""
+    return Draft(
+        ModelRequestEnd(model_request_start_id=span_id, model_usage=ModelUsage(), is_error=True)
+    )
+
+
+def interruption(state: SessionState, now: datetime) -> tuple[Draft, ...]:
+    """Obey the first interrupt that waits.
+
+    What the client sent before it is part of the turn that stops, so it enters the log
+    unanswered; what came after it starts the next turn.
+    """
+    earlier: list[PendingInput] = []
+    for item in state.inputs:
+        if item.event.type == "user.interrupt":
+            stop = Draft(item.event, id=item.id)
+            break
+        earlier.append(item)
+    else:
+        raise ValueError("no interrupt is waiting")
+    drafts = (
+        *_close_calls(state),
+        *(Draft(item.event, id=item.id) for item in earlier),
+        stop,
+    )
+    if state.status == "running" or state.calls:
+        return (*drafts, *go_idle(state, StopReason(type="end_turn"), now))
+    return drafts
+
+
+def _close_calls(state: SessionState) -> tuple[Draft, ...]:
+    return tuple(tool_error(call.id, INTERRUPTED) for call in state.calls)
+
+
+def _flush(state: SessionState) -> tuple[Draft, ...]:
+    return tuple(Draft(item.event, id=item.id) for item in state.inputs)

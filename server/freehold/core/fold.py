@@ -1,0 +1,189 @@
+"""From a log to the state it stands for, one record at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import reduce
+from typing import Any
+
+from freehold.core import times
+from freehold.core.events import (
+    AgentCustomToolUse,
+    AgentToolResult,
+    AgentToolUse,
+    InputAccepted,
+    ModelRequestEnd,
+    ModelRequestStart,
+    Record,
+    SandboxAttached,
+    SessionArchived,
+    SessionDeleted,
+    SessionError,
+    SessionStatusIdle,
+    SessionStatusRescheduled,
+    SessionStatusRunning,
+    SessionStatusTerminated,
+    SessionUsage,
+    StopReason,
+    SystemMessage,
+    ThreadStatusIdle,
+    ThreadStatusRunning,
+    UserCustomToolResult,
+    UserInterrupt,
+    UserMessage,
+    UserToolConfirmation,
+)
+from freehold.core.state import END_TURN, OpenCall, PendingInput, SessionState
+
+_SAMPLE_AGAIN = frozenset({"pause_turn"})
+
+
+def fold(state: SessionState, record: Record) -> SessionState:
+    """The state after one more record.
+
+    Raises:
+        ValueError: the record does not continue the log.
+    """
+    if record.seq != state.seq + 1:
+        raise ValueError(f"record {record.seq} does not follow {state.seq}")
+    change: dict[str, Any] = _change(state, record)
+    change["seq"] = record.seq
+    change["last_at"] = record.processed_at
+    if any(item.id == record.id for item in state.inputs) and "inputs" not in change:
+        # What waited under this id is now in the log for good.
+        change["inputs"] = tuple(item for item in state.inputs if item.id != record.id)
+    return state.model_copy(update=change)
+
+
+def fold_all(state: SessionState, records: Iterable[Record]) -> SessionState:
+    """The state after all of ``records``."""
+    return reduce(fold, records, state)
+
+
+def _change(state: SessionState, record: Record) -> dict[str, Any]:
+    match record.event:
+        case InputAccepted(event=event):
+            return {"inputs": (*state.inputs, PendingInput(id=record.id, event=event))}
+        case UserMessage() | SystemMessage():
+            return {"owes_sampling": True}
+        case UserInterrupt():
+            return {"owes_sampling": False, "ending": END_TURN, "ending_details": None}
+        case UserToolConfirmation(tool_use_id=call_id, result=verdict, deny_message=message):
+            return {"calls": _settled(state, call_id, verdict, message)}
+        case AgentToolUse() | AgentCustomToolUse():
+            return {"calls": (*state.calls, _opened(record, record.event))}
+        case AgentToolResult(tool_use_id=call_id):
+            return _closed(state, call_id)
+        case UserCustomToolResult(custom_tool_use_id=call_id):
+            return _closed(state, call_id)
+        case ModelRequestStart():
+            return {"open_span": record.id, "owes_sampling": False}
+        case ModelRequestEnd() as end:
+            return _sampled(state, record, end)
+        case SessionError(error=error):
+            return _failed(error["retry_status"]["type"])
+        case SessionStatusRunning():
+            return {
+                "status": "running",
+                "running_since": record.processed_at,
+                "stop_reason": None,
+                "ending": END_TURN,
+                "ending_details": None,
+                "halted": False,
+            }
+        case ThreadStatusRunning():
+            return {"thread_running": True}
+        case ThreadStatusIdle(stop_reason=reason):
+            return {"thread_running": False, "thread_reason": reason, "usage_told": False}
+        case SessionUsage():
+            return {"usage_told": True}
+        case SessionStatusIdle(stop_reason=reason):
+            return {
+                "status": "idle",
+                "stop_reason": reason,
+                "thread_reason": None,
+                "owes_sampling": False,
+                **_stopped_running(state, record),
+            }
+        case SessionStatusRescheduled():
+            return {"status": "rescheduling", **_stopped_running(state, record)}
+        case SessionStatusTerminated() | SessionArchived():
+            return {"status": "terminated", "inputs": (), **_stopped_running(state, record)}
+        case SessionDeleted():
+            return {
+                "status": "terminated",
+                "inputs": (),
+                "deleted": True,
+                **_stopped_running(state, record),
+            }
+        case SandboxAttached(sandbox_id=sandbox_id):
+            return {"sandbox_id": sandbox_id, "sandbox_seq": record.seq}
+        case _:
+            return {}
+
+
+def _opened(record: Record, event: AgentToolUse | AgentCustomToolUse) -> OpenCall:
+    builtin = isinstance(event, AgentToolUse)
+    return OpenCall(
+        id=record.id,
+        kind="builtin" if builtin else "custom",
+        name=event.name,
+        input=event.input,
+        seq=record.seq,
+        permission=event.evaluated_permission if isinstance(event, AgentToolUse) else None,
+    )
+
+
+def _settled(
+    state: SessionState, call_id: str, verdict: str, message: str | None
+) -> tuple[OpenCall, ...]:
+    return tuple(
+        call.model_copy(update={"verdict": verdict, "deny_message": message})
+        if call.id == call_id
+        else call
+        for call in state.calls
+    )
+
+
+def _closed(state: SessionState, call_id: str) -> dict[str, Any]:
+    remaining = tuple(call for call in state.calls if call.id != call_id)
+    if len(remaining) == len(state.calls):
+        return {}
+    return {"calls": remaining, "owes_sampling": not remaining or state.owes_sampling}
+
+
+def _sampled(state: SessionState, record: Record, end: ModelRequestEnd) -> dict[str, Any]:
+    change: dict[str, Any] = {"open_span": None, "usage": state.usage.plus(end.model_usage)}
+    if end.is_error:
+        # The model has not answered, and what it had begun to ask for does not count. Whether
+        # to sample again is for what follows to say.
+        change["usage"] = state.usage
+        change["owes_sampling"] = True
+        change["calls"] = ()
+        return change
+    answer = record.private or {}
+    if answer.get("stop_reason") in _SAMPLE_AGAIN:
+        change["owes_sampling"] = True
+    if answer.get("stop_reason") == "refusal":
+        change["ending"] = StopReason(type="refusal")
+        change["ending_details"] = answer.get("stop_details")
+    return change
+
+
+def _failed(retry_status: str) -> dict[str, Any]:
+    if retry_status == "retrying":
+        return {}
+    return {
+        "halted": True,
+        "fatal": retry_status == "terminal",
+        "owes_sampling": False,
+        "ending": StopReason(type="retries_exhausted"),
+        "ending_details": None,
+    }
+
+
+def _stopped_running(state: SessionState, record: Record) -> dict[str, Any]:
+    if state.running_since is None:
+        return {}
+    ran = times.to_micros(record.processed_at) - times.to_micros(state.running_since)
+    return {"active_micros": state.active_micros + ran, "running_since": None}
