@@ -1,1 +1,13 @@
+"""What the operator sees of a running Freehold: logs, and the one place that redacts them.
 
+Any room may log with ``logging.getLogger(__name__)`` or with :func:`get_logger`; both come out
+in the same form, with the fields of :func:`bound` and without secrets.
+"""
+
+from __future__ import annotations
+
+from freehold.telemetry.access import AccessLog
+from freehold.telemetry.logs import bind, bound, configure, get_logger
+from freehold.telemetry.redaction import MASK, Redactor
+
+__all__ = ["MASK", "AccessLog", "Redactor", "bind", "bound", "configure", "get_logger"]
