@@ -22,7 +22,6 @@ NAMED = "plainlookingkey"
 def _leave_logging_as_it_was() -> Iterator[None]:
     root = logging.getLogger()
     level, handlers = root.level, list(root.handlers)
-    root.handlers.clear()  # pytest's own would raise on the record that cannot be formatted
     yield
     structlog.reset_defaults()
     structlog.contextvars.clear_contextvars()
@@ -33,6 +32,10 @@ def _leave_logging_as_it_was() -> Iterator[None]:
 
 def configured(level: Level = "info", format: Format = "json") -> io.StringIO:
     stream = io.StringIO()
+    for handler in list(logging.getLogger().handlers):
+        if "_pytest" in type(handler).__module__:
+            # It would raise on the record that cannot be formatted.
+            logging.getLogger().removeHandler(handler)
     telemetry.configure(level, format, secrets=[NAMED], stream=stream)
     return stream
 
