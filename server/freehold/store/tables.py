@@ -109,6 +109,12 @@ sessions = sa.Table(
         sqlite_where=sa.text("needs_work"),
         postgresql_where=sa.text("needs_work"),
     ),
+    sa.Index(
+        "ix_sessions_deleted_at",
+        "deleted_at",
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    ),
 )
 
 session_events = sa.Table(

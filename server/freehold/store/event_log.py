@@ -1,0 +1,220 @@
+"""The log of events: what the harness asks of it, and what the API shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from freehold.core.events import Record
+from freehold.core.state import SessionState
+from freehold.ports.log import SessionSpec
+from freehold.store import codec
+from freehold.store.database import Database, ReadSession, WriteSession
+from freehold.store.tables import session_events, sessions
+
+_E = session_events.c
+_S = sessions.c
+
+_OF_SESSION = _E.session_id == sa.bindparam("of_session")
+_LIVING = (_S.id == sa.bindparam("of_session"), _S.deleted_at.is_(None))
+_SPEC = sa.select(
+    _S.id,
+    _S.workspace_id,
+    _S.primary_thread_id,
+    _S.agent,
+    _S.environment_id,
+    _S.environment,
+    _S.created_at,
+).where(*_LIVING)
+_STATE = sa.select(_S.state).where(*_LIVING)
+_HEAD = sa.select(_S.head_seq).where(_S.id == sa.bindparam("of_session"))
+_RECORDS = (
+    sa.select(_E.seq, _E.id, _E.public, _E.origin, _E.processed_at, _E.body, _E.private)
+    .where(_OF_SESSION, _E.seq > sa.bindparam("after"))
+    .order_by(_E.seq)
+)
+_UNFINISHED = sa.select(_S.id).where(_S.needs_work, _S.deleted_at.is_(None)).order_by(_S.id)
+
+PURGE_CHUNK = 2_000
+"""Events deleted in one transaction: a long log must not keep other writers waiting."""
+
+
+class SqlEventLog:
+    """The logs of all sessions, as the harness sees them (:class:`ports.log.EventLog`)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def transaction(self) -> AbstractAsyncContextManager[WriteSession]:
+        """A unit of work; leaving the block commits, an exception rolls back."""
+        return self._database.write()
+
+    async def spec(self, session_id: str) -> SessionSpec | None:
+        """What the session is made of; ``None`` if it does not exist or was deleted."""
+        async with self._database.read() as session:
+            row = await session.first(_SPEC, {"of_session": session_id})
+        if row is None:
+            return None
+        return SessionSpec(
+            session_id=row["id"],
+            workspace_id=row["workspace_id"],
+            primary_thread_id=row["primary_thread_id"],
+            agent=row["agent"],
+            environment_id=row["environment_id"],
+            environment=row["environment"],
+            created_at=row["created_at"],
+        )
+
+    async def state(self, session_id: str) -> SessionState | None:
+        """The committed fold; ``None`` if the session does not exist or was deleted."""
+        async with self._database.read() as session:
+            text = await session.scalar(_STATE, {"of_session": session_id})
+        return None if text is None else codec.load_state(text)
+
+    async def read(self, session_id: str, after: int = 0, limit: int | None = None) -> list[Record]:
+        """Records with ``seq > after`` in order, private ones included."""
+        statement = _RECORDS if limit is None else _RECORDS.limit(limit)
+        async with self._database.read() as session:
+            rows = await session.all(statement, {"of_session": session_id, "after": after})
+        return [codec.from_row(dict(row)) for row in rows]
+
+    async def unfinished(self) -> list[str]:
+        """Sessions whose state says that there is work to do; what a start-up sweep wakes."""
+        async with self._database.read() as session:
+            return [row["id"] for row in await session.all(_UNFINISHED)]
+
+    async def purge_deleted(self, older_than: datetime) -> int:
+        """Erase sessions that were deleted before ``older_than``; how many.
+
+        Until then their logs stay, so that open streams can still tell ``session.deleted``.
+        """
+        async with self._database.read() as session:
+            rows = await session.all(
+                sa.select(_S.id, _S.head_seq).where(_S.deleted_at < older_than).order_by(_S.id)
+            )
+        for row in rows:
+            for seq in range(PURGE_CHUNK, row["head_seq"] + PURGE_CHUNK, PURGE_CHUNK):
+                async with self._database.write() as tx:
+                    await tx.execute(
+                        sa.delete(session_events).where(_E.session_id == row["id"], _E.seq <= seq)
+                    )
+            async with self._database.write() as tx:
+                await tx.execute(sa.delete(sessions).where(_S.id == row["id"]))
+        return len(rows)
+
+
+class PublicEvent(NamedTuple):
+    """An event as clients get it: ``body`` is its JSON, made when it was written."""
+
+    seq: int
+    id: str
+    type: str
+    body: bytes
+
+
+_PUBLIC = sa.select(_E.seq, _E.id, _E.type, _E.body).where(_OF_SESSION, _E.public)
+
+
+class EventReader:
+    """The public side of the logs: pages and streams, private records never among them.
+
+    Order is that of ``seq``, which is also that of ``processed_at``. Deleted sessions can be
+    read: whether a session may be shown is the caller's question.
+    """
+
+    async def page(
+        self,
+        session: ReadSession,
+        session_id: str,
+        *,
+        after_seq: int | None = None,
+        before_seq: int | None = None,
+        descending: bool = False,
+        types: Sequence[str] | None = None,
+        processed_gt: datetime | None = None,
+        processed_gte: datetime | None = None,
+        processed_lt: datetime | None = None,
+        processed_lte: datetime | None = None,
+        limit: int,
+    ) -> list[PublicEvent]:
+        """At most ``limit`` events strictly between the two ``seq``; the newest first if asked.
+
+        An empty ``types`` matches nothing.
+        """
+        statement = page_statement(
+            after_seq=after_seq,
+            before_seq=before_seq,
+            descending=descending,
+            types=types,
+            processed_gt=processed_gt,
+            processed_gte=processed_gte,
+            processed_lt=processed_lt,
+            processed_lte=processed_lte,
+        ).limit(limit)
+        return await _public(session, statement, {"of_session": session_id})
+
+    async def since(
+        self, session: ReadSession, session_id: str, after_seq: int, limit: int
+    ) -> list[PublicEvent]:
+        """The next events of a stream, at most ``limit``.
+
+        Fewer than ``limit`` means that there is no other up to the head that was known before
+        the call; the stream's cursor may move to that head, past private records.
+        """
+        statement = page_statement(after_seq=after_seq).limit(limit)
+        return await _public(session, statement, {"of_session": session_id})
+
+    async def latest_seq(self, session: ReadSession, session_id: str) -> int | None:
+        """Where the log ends, private records counted; ``None`` if there is no such session."""
+        head = await session.scalar(_HEAD, {"of_session": session_id})
+        return None if head is None else int(head)
+
+    async def seq_of(self, session: ReadSession, session_id: str, event_id: str) -> int | None:
+        """Where a public event of this session stands; ``None`` if it is not there."""
+        seq = await session.scalar(
+            sa.select(_E.seq).where(_E.id == event_id, _E.session_id == session_id, _E.public)
+        )
+        return None if seq is None else int(seq)
+
+
+def page_statement(
+    *,
+    after_seq: int | None = None,
+    before_seq: int | None = None,
+    descending: bool = False,
+    types: Sequence[str] | None = None,
+    processed_gt: datetime | None = None,
+    processed_gte: datetime | None = None,
+    processed_lt: datetime | None = None,
+    processed_lte: datetime | None = None,
+) -> sa.Select[Any]:
+    """The query of :meth:`EventReader.page` without its limit; ``of_session`` is its parameter."""
+    conditions: list[sa.ColumnElement[bool]] = []
+    if after_seq is not None:
+        conditions.append(_E.seq > after_seq)
+    if before_seq is not None:
+        conditions.append(_E.seq < before_seq)
+    if types is not None:
+        kinds = list(dict.fromkeys(types))
+        conditions.append(_E.type == kinds[0] if len(kinds) == 1 else _E.type.in_(kinds))
+    if processed_gt is not None:
+        conditions.append(_E.processed_at > processed_gt)
+    if processed_gte is not None:
+        conditions.append(_E.processed_at >= processed_gte)
+    if processed_lt is not None:
+        conditions.append(_E.processed_at < processed_lt)
+    if processed_lte is not None:
+        conditions.append(_E.processed_at <= processed_lte)
+    order = _E.seq.desc() if descending else _E.seq.asc()
+    return _PUBLIC.where(*conditions).order_by(order)
+
+
+async def _public(
+    session: ReadSession, statement: sa.Select[Any], parameters: dict[str, Any]
+) -> list[PublicEvent]:
+    rows = await session.all(statement, parameters)
+    return [PublicEvent(row["seq"], row["id"], row["type"], row["body"].encode()) for row in rows]
