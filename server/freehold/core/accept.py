@@ -79,8 +79,9 @@ def _accept_one(pen: Draughtsman, index: int, event: ClientEvent, answered: Know
 
 
 def _queue(pen: Draughtsman, event: ClientEvent) -> Json:
-    (record,) = pen.write(Draft(InputAccepted(event=event)))
-    return wire(record.id, event, None)
+    input_id = pen.mint()
+    pen.write(Draft(InputAccepted(input_id=input_id, event=event)))
+    return wire(input_id, event, None)
 
 
 def _echo(record: Record, event: ClientEvent, *, processed: bool) -> Json:
@@ -89,7 +90,7 @@ def _echo(record: Record, event: ClientEvent, *, processed: bool) -> Json:
 
 def _message(pen: Draughtsman, index: int, event: UserMessage) -> Json:
     state = pen.state
-    if state.status == "idle" and state.waiting:
+    if state.status == "idle" and state.blocked:
         raise InvalidRequest(_WAITING.format(index=index, ids=", ".join(state.waiting)))
     echo = _queue(pen, event)
     if state.status == "idle":
@@ -155,7 +156,7 @@ def _move_on(pen: Draughtsman) -> None:
     state = pen.state
     if state.status != "idle":
         return
-    if state.waiting:
+    if state.blocked:
         pen.write(*go_idle(state, requires_action(state.waiting), pen.now))
     else:
         pen.write(*go_running(state))

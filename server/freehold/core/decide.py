@@ -59,7 +59,7 @@ def decide(state: SessionState, now: datetime) -> Command | None:
 
 
 def _at_rest(state: SessionState) -> Command | None:
-    if state.calls and state.waiting:
+    if state.blocked:
         return None
     if state.inputs or state.calls or state.owes_sampling:
         return Write(go_running(state))
@@ -67,14 +67,11 @@ def _at_rest(state: SessionState) -> Command | None:
 
 
 def _with_open_calls(state: SessionState, now: datetime) -> Command:
-    waiting = state.waiting
-    if any(call.asks for call in state.calls):
-        return Write(go_idle(state, requires_action(waiting), now))
-    for call in state.calls:
-        if call.kind == "builtin":
-            refusal = _refusal(call)
-            return RunTool(call) if refusal is None else Write((tool_error(call.id, refusal),))
-    return Write(go_idle(state, requires_action(waiting), now))
+    if state.blocked:
+        return Write(go_idle(state, requires_action(state.waiting), now))
+    call = next(call for call in state.calls if call.kind == "builtin")
+    refusal = _refusal(call)
+    return RunTool(call) if refusal is None else Write((tool_error(call.id, refusal),))
 
 
 def _refusal(call: OpenCall) -> str | None:

@@ -256,9 +256,10 @@ ClientEvent = Annotated[
 
 
 class InputAccepted(_Event):
-    """A client's event that waits for the agent; it has the id it will be shown under."""
+    """A client's event that waits for the agent. ``input_id`` is what it will be shown under."""
 
     type: Literal["input.accepted"] = "input.accepted"
+    input_id: str
     event: ClientEvent
 
 

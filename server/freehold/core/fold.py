@@ -62,8 +62,8 @@ def fold_all(state: SessionState, records: Iterable[Record]) -> SessionState:
 
 def _change(state: SessionState, record: Record) -> dict[str, Any]:
     match record.event:
-        case InputAccepted(event=event):
-            return {"inputs": (*state.inputs, PendingInput(id=record.id, event=event))}
+        case InputAccepted(input_id=input_id, event=event):
+            return {"inputs": (*state.inputs, PendingInput(id=input_id, event=event))}
         case UserMessage() | SystemMessage():
             return {"owes_sampling": True}
         case UserInterrupt():
@@ -107,17 +107,14 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             }
         case SessionStatusRescheduled():
             return {"status": "rescheduling", **_stopped_running(state, record)}
-        case SessionStatusTerminated() | SessionArchived():
-            return {"status": "terminated", "inputs": (), **_stopped_running(state, record)}
+        case SessionStatusTerminated():
+            return _ended(state, record)
+        case SessionArchived():
+            return {"archived": True, **_ended(state, record)}
         case SessionDeleted():
-            return {
-                "status": "terminated",
-                "inputs": (),
-                "deleted": True,
-                **_stopped_running(state, record),
-            }
+            return {"deleted": True, **_ended(state, record)}
         case SandboxAttached(sandbox_id=sandbox_id):
-            return {"sandbox_id": sandbox_id, "sandbox_seq": record.seq}
+            return {"sandbox_id": sandbox_id}
         case _:
             return {}
 
@@ -180,6 +177,10 @@ def _failed(retry_status: str) -> dict[str, Any]:
         "ending": StopReason(type="retries_exhausted"),
         "ending_details": None,
     }
+
+
+def _ended(state: SessionState, record: Record) -> dict[str, Any]:
+    return {"status": "terminated", "inputs": (), **_stopped_running(state, record)}
 
 
 def _stopped_running(state: SessionState, record: Record) -> dict[str, Any]:

@@ -50,11 +50,6 @@ class OpenCall(_Model):
         """Whether the call waits for the client's confirmation."""
         return self.permission == "ask" and self.verdict is None
 
-    @property
-    def waits_for_client(self) -> bool:
-        """Whether only the client can move this call on."""
-        return self.kind == "custom" or self.asks
-
 
 class Usage(_Model):
     """Tokens of all model requests so far."""
@@ -111,13 +106,18 @@ class SessionState(_Model):
     usage_told: bool = False
     """The usage that precedes that idle is in the log."""
     sandbox_id: str | None = None
-    sandbox_seq: int = 0
-    """Where the log says that this sandbox was attached."""
+    """The sandbox that the newest tool calls ran in."""
     usage: Usage = Usage()
     active_micros: int = 0
     """Time spent running, without the present run."""
     running_since: datetime | None = None
+    archived: bool = False
     deleted: bool = False
+
+    @property
+    def abandoned(self) -> bool:
+        """Whether the client is done with the session, and its sandbox may go."""
+        return self.archived or self.deleted
 
     @property
     def needs_work(self) -> bool:
@@ -134,7 +134,14 @@ class SessionState(_Model):
         custom result is asked for, until all of them are settled.
         """
         asks = tuple(call.id for call in self.calls if call.asks)
-        return asks or tuple(call.id for call in self.calls if call.waits_for_client)
+        return asks or tuple(call.id for call in self.calls if call.kind == "custom")
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the open calls leave nothing to do until the client answers one of them."""
+        return any(call.asks for call in self.calls) or (
+            bool(self.calls) and all(call.kind == "custom" for call in self.calls)
+        )
 
     @property
     def interrupted(self) -> bool:

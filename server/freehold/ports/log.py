@@ -62,6 +62,10 @@ class Transaction(Protocol):
         """
         ...
 
+    async def event_type(self, session_id: str, event_id: str) -> str | None:
+        """The type of the event with this id in the session's log; ``None`` if there is none."""
+        ...
+
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call back once this transaction is durable; never if it is rolled back."""
         ...
@@ -84,6 +88,10 @@ class EventLog(Protocol):
 
     async def read(self, session_id: str, after: int = 0, limit: int | None = None) -> list[Record]:
         """Records with ``seq > after`` in order, private ones included."""
+        ...
+
+    async def alive(self) -> set[str]:
+        """Sessions that are neither archived nor deleted: those whose sandboxes are kept."""
         ...
 
     async def unfinished(self) -> list[str]:

@@ -1,0 +1,81 @@
+"""The conversation as the model must be shown it, built from the log record by record.
+
+What the model said goes back word for word, signatures included: it is kept in the private part
+of each request's end. What it is told is built from the public events.
+"""
+
+from __future__ import annotations
+
+from freehold.core.events import (
+    AgentCustomToolUse,
+    AgentToolResult,
+    AgentToolUse,
+    Content,
+    Json,
+    ModelRequestEnd,
+    Record,
+    UserCustomToolResult,
+    UserMessage,
+)
+
+EMPTY_RESULT = "(no output)"
+
+
+class Transcript:
+    """The messages of one thread up to ``seq``. Grows only; earlier messages never change."""
+
+    def __init__(self) -> None:
+        self.seq = 0
+        self.messages: list[Json] = []
+        self._provider_ids: dict[str, str] = {}
+
+    def extend(self, record: Record) -> None:
+        """Take in the next record; those already seen are passed over.
+
+        Raises:
+            ValueError: a record is missing in between.
+        """
+        if record.seq <= self.seq:
+            return
+        if record.seq != self.seq + 1:
+            raise ValueError(f"record {record.seq} does not follow {self.seq}")
+        self.seq = record.seq
+        match record.event:
+            case UserMessage(content=content):
+                self._say_user(content)
+            case AgentToolUse() | AgentCustomToolUse():
+                self._provider_ids[record.id] = (record.private or {})["tool_use_id"]
+            case ModelRequestEnd(is_error=True):
+                self._provider_ids.clear()
+            case ModelRequestEnd():
+                self._say_assistant((record.private or {})["content"])
+            case AgentToolResult(tool_use_id=call_id, content=content, is_error=failed):
+                self._answer(call_id, content, failed)
+            case UserCustomToolResult(custom_tool_use_id=call_id, content=content, is_error=failed):
+                self._answer(call_id, content, failed)
+            case _:
+                pass
+
+    def _say_user(self, content: Content) -> None:
+        if self.messages and self.messages[-1]["role"] == "user":
+            self.messages[-1]["content"].extend(content)
+        else:
+            self.messages.append({"role": "user", "content": list(content)})
+
+    def _say_assistant(self, content: Content) -> None:
+        # An answer without content is legal to receive and not to send back.
+        if content:
+            self.messages.append({"role": "assistant", "content": content})
+
+    def _answer(self, call_id: str, content: Content | None, failed: bool | None) -> None:
+        provider_id = self._provider_ids.pop(call_id, None)
+        if provider_id is None:
+            return
+        block: Json = {
+            "type": "tool_result",
+            "tool_use_id": provider_id,
+            "content": content or [{"type": "text", "text": EMPTY_RESULT}],
+        }
+        if failed:
+            block["is_error"] = True
+        self._say_user([block])

@@ -1,0 +1,171 @@
+"""``wake``: carry a session on until nothing is left to do.
+
+Read, decide, carry out, append. All that is decided is decided inside the transaction that
+writes it, against the log as it is at that moment; all that takes time happens between two
+transactions, and is given up when a client interrupts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from freehold.core.commands import CallModel, RunTool, Write
+from freehold.core.decide import decide
+from freehold.core.drafts import Draft, Draughtsman
+from freehold.core.permissions import enabled_builtins
+from freehold.core.state import OpenCall, SessionState
+from freehold.errors import SandboxUnavailable
+from freehold.harness.model_turn import sample
+from freehold.harness.sessions import Fenced, SessionGone, SessionHandle, Sessions
+from freehold.harness.tools import Hands, attached, lost, unavailable
+from freehold.ports.clock import Clock
+from freehold.ports.dispatcher import Fanout, Subscription
+from freehold.ports.log import EventLog, Transaction
+from freehold.ports.model import Model
+from freehold.ports.sandbox import SandboxProvider
+
+log = logging.getLogger(__name__)
+
+Work = CallModel | RunTool
+
+
+def plan(pen: Draughtsman) -> Work | None:
+    """Write down all that needs no doing, up to the next command that does."""
+    while True:
+        command = decide(pen.state, pen.now)
+        if not isinstance(command, Write):
+            if isinstance(command, CallModel):
+                pen.write(*command.opening)
+            return command
+        pen.write(*command.drafts)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A session at work: where it stands, and how long its log was when this wake found it."""
+
+    handle: SessionHandle
+    listener: Subscription
+    state: SessionState
+    found: int
+
+
+class Driver:
+    """Runs sessions. Holds nothing that the log does not."""
+
+    def __init__(
+        self,
+        *,
+        log: EventLog,
+        sessions: Sessions,
+        sandboxes: SandboxProvider,
+        model: Model,
+        fanout: Fanout,
+        clock: Clock,
+    ) -> None:
+        self._log = log
+        self._sessions = sessions
+        self._sandboxes = sandboxes
+        self._hands = Hands(sandboxes)
+        self._model = model
+        self._fanout = fanout
+        self._clock = clock
+
+    async def close(self) -> None:
+        """Let go of what is being prepared."""
+        await self._hands.close()
+
+    async def wake(self, session_id: str) -> None:
+        """Carry the session on until it waits for its client or is over."""
+        handle = self._sessions.handle(session_id)
+        listener = self._fanout.subscribe(session_id)
+        try:
+            await self._run(handle, listener)
+        except SessionGone:
+            self._sessions.forget(session_id)
+            await self._hands.remove(session_id)
+        except Fenced as error:
+            log.warning("%s; this runner stops", error)
+        finally:
+            listener.close()
+
+    async def _run(self, handle: SessionHandle, listener: Subscription) -> None:
+        facts: Sequence[Draft] = ()
+        found: int | None = None
+        while True:
+            async with self._log.transaction() as tx:
+                pen = await self._pen(handle, tx)
+                if found is None:
+                    found = pen.state.seq
+                pen.write(*facts)
+                work = plan(pen)
+                await handle.save(tx, pen)
+            if work is None:
+                break
+            job = _Job(handle, listener, pen.state, found)
+            facts = await self._carry_out(job, work)
+        if pen.state.abandoned:
+            await self._hands.remove(handle.session_id)
+            self._sessions.forget(handle.session_id)
+
+    async def _pen(self, handle: SessionHandle, tx: Transaction) -> Draughtsman:
+        return Draughtsman(
+            await handle.lock(tx, as_runner=True),
+            now=self._clock.now(),
+            mint=lambda: self._clock.mint("sevt"),
+            origin="runner",
+        )
+
+    async def _carry_out(self, job: _Job, work: Work) -> Sequence[Draft]:
+        """Do the work; nothing comes of it if the client stops the session meanwhile."""
+        doing = asyncio.create_task(self._perform(job, work))
+        try:
+            seen = job.state.seq
+            while not doing.done():
+                hearing = asyncio.create_task(job.listener.wait(seen))
+                try:
+                    await asyncio.wait({doing, hearing}, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    hearing.cancel()
+                if hearing.done() and not hearing.cancelled() and not doing.done():
+                    seen = hearing.result()
+                    now = await job.handle.state(at_least=seen)
+                    if now.interrupted or now.status == "terminated":
+                        if isinstance(work, RunTool):
+                            await self._hands.stop(job.handle, work.call)
+                        return ()
+            return doing.result()
+        finally:
+            if not doing.done():
+                doing.cancel()
+                await asyncio.gather(doing, return_exceptions=True)
+
+    async def _perform(self, job: _Job, work: Work) -> Sequence[Draft]:
+        if isinstance(work, RunTool):
+            return await self._run_tool(job, work.call)
+        spec = await job.handle.spec()
+        if job.state.sandbox_id is None and enabled_builtins(spec.agent["tools"]):
+            self._hands.warm(job.handle)
+        if job.state.open_span is None:
+            raise AssertionError("a model request without an open span")
+        return await sample(job.handle, job.state.open_span, self._model, self._sandboxes.layout)
+
+    async def _run_tool(self, job: _Job, call: OpenCall) -> Sequence[Draft]:
+        try:
+            sandbox = await self._hands.attach(job.handle)
+        except SandboxUnavailable as error:
+            log.warning("no sandbox for %s: %s", job.handle.session_id, error)
+            return unavailable(call, error)
+        if job.state.sandbox_id != sandbox.identity:
+            never_begun = call.seq > job.found
+            if job.state.sandbox_id is not None and not never_begun:
+                return lost(call, sandbox)
+            # Before the call: should the sandbox be lost, the log knows that it may have run.
+            async with self._log.transaction() as tx:
+                pen = await self._pen(job.handle, tx)
+                pen.write(attached(sandbox))
+                await job.handle.save(tx, pen)
+        return await self._hands.run(job.handle.session_id, call, sandbox)

@@ -1,0 +1,156 @@
+"""Where clients' wishes enter a session's log.
+
+Every method works inside the request's transaction and leaves the commit to it, so an
+acknowledged event and the wake-up that it causes are durable together or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from freehold.core.accept import accept
+from freehold.core.drafts import Draft, Draughtsman
+from freehold.core.events import (
+    ClientEvent,
+    Json,
+    SessionArchived,
+    SessionDeleted,
+    SessionUpdated,
+    UserCustomToolResult,
+)
+from freehold.core.state import SessionState
+from freehold.errors import InvalidRequest, NotFound
+from freehold.harness.sessions import SessionGone, SessionHandle, Sessions
+from freehold.ports.clock import Clock
+from freehold.ports.dispatcher import Dispatcher
+from freehold.ports.log import SessionSpec, Transaction
+
+_ACTIVE = frozenset({"running", "rescheduling"})
+
+
+def initial_state(spec: SessionSpec) -> SessionState:
+    """The fold of an empty log."""
+    return SessionState(
+        session_id=spec.session_id,
+        primary_thread_id=spec.primary_thread_id,
+        agent_name=spec.agent["name"],
+        created_at=spec.created_at,
+    )
+
+
+class Intake:
+    """Appends what clients send and wakes the sessions that have to act on it."""
+
+    def __init__(self, sessions: Sessions, dispatcher: Dispatcher, clock: Clock) -> None:
+        self._sessions = sessions
+        self._dispatcher = dispatcher
+        self._clock = clock
+
+    async def begin(
+        self, tx: Transaction, spec: SessionSpec, events: Sequence[ClientEvent]
+    ) -> SessionState:
+        """Give a session whose row was just inserted its first events (spec 5.2).
+
+        Raises:
+            InvalidRequest, NotSupported: as for :meth:`send`.
+        """
+        if not events:
+            return initial_state(spec)
+        state, _ = await self._take(tx, spec.session_id, events)
+        return state
+
+    async def send(
+        self, tx: Transaction, session_id: str, events: Sequence[ClientEvent]
+    ) -> list[Json]:
+        """Take the events or refuse them all; the echoes to answer with (spec 6.2).
+
+        Raises:
+            NotFound: no such session, or an event names a thread that does not exist.
+            InvalidRequest: an event does not fit the session's state.
+            PermissionDenied, NotSupported: the event is not for this caller or this version.
+        """
+        _, echoes = await self._take(tx, session_id, events)
+        return echoes
+
+    async def _take(
+        self, tx: Transaction, session_id: str, events: Sequence[ClientEvent]
+    ) -> tuple[SessionState, list[Json]]:
+        handle, pen = await self._open(tx, session_id)
+        answered = await self._answered_before(tx, pen.state, events)
+        echoes = accept(pen, events, answered.__contains__)
+        await handle.save(tx, pen)
+        if pen.state.needs_work:
+            await self._dispatcher.wake(session_id, tx)
+        return pen.state, echoes
+
+    async def _answered_before(
+        self, tx: Transaction, state: SessionState, events: Sequence[ClientEvent]
+    ) -> set[str]:
+        """Custom tool calls of this session that are closed: a late answer has no effect."""
+        open_calls = {call.id for call in state.calls}
+        # An answer that comes twice in one request closes its call on the way.
+        answered: set[str] = set()
+        for event in events:
+            if not isinstance(event, UserCustomToolResult):
+                continue
+            call_id = event.custom_tool_use_id
+            if call_id in open_calls or await _is_custom_call(tx, state.session_id, call_id):
+                answered.add(call_id)
+        return answered
+
+    async def updated(self, tx: Transaction, session_id: str, event: SessionUpdated) -> None:
+        """Say in the log what an update changed (spec 5.5)."""
+        handle, pen = await self._open(tx, session_id)
+        pen.write(Draft(event))
+        await handle.save(tx, pen)
+        tx.on_commit(handle.forget_spec)
+
+    async def archive(self, tx: Transaction, session_id: str) -> None:
+        """Terminate the session for good; its sandbox goes (spec 5.1, 25).
+
+        Raises:
+            InvalidRequest: it is running.
+        """
+        handle, pen = await self._open(tx, session_id)
+        status = pen.state.status
+        if pen.state.archived:
+            return
+        if status in _ACTIVE:
+            raise InvalidRequest(
+                f'Session {session_id} cannot be archived while its status is "{status}". '
+                "Only pending or idle sessions may be archived."
+            )
+        pen.write(Draft(SessionArchived()))
+        await handle.save(tx, pen)
+        await self._dispatcher.wake(session_id, tx)
+
+    async def delete(self, tx: Transaction, session_id: str) -> None:
+        """End the session's log with ``session.deleted``; its sandbox goes (spec 5.1).
+
+        Raises:
+            InvalidRequest: it is running.
+        """
+        handle, pen = await self._open(tx, session_id)
+        if pen.state.status in _ACTIVE:
+            raise InvalidRequest(
+                "Cannot delete session while it is running. Send an interrupt event or wait for "
+                "the session to complete."
+            )
+        pen.write(Draft(SessionDeleted()))
+        await handle.save(tx, pen)
+        await self._dispatcher.wake(session_id, tx)
+
+    async def _open(self, tx: Transaction, session_id: str) -> tuple[SessionHandle, Draughtsman]:
+        handle = self._sessions.handle(session_id)
+        try:
+            state = await handle.lock(tx)
+        except SessionGone:
+            raise NotFound(f"Session not found: {session_id}") from None
+        pen = Draughtsman(
+            state, now=self._clock.now(), mint=lambda: self._clock.mint("sevt"), origin="client"
+        )
+        return handle, pen
+
+
+async def _is_custom_call(tx: Transaction, session_id: str, event_id: str) -> bool:
+    return await tx.event_type(session_id, event_id) == "agent.custom_tool_use"

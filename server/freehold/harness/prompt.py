@@ -1,0 +1,56 @@
+"""What a model request says: system text, tools and messages, from the agent and its log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from freehold.core.events import Json
+from freehold.core.permissions import custom_tools, enabled_builtins
+from freehold.core.toolset import BUILTIN_TOOLS
+from freehold.ports.log import SessionSpec
+from freehold.ports.model import ModelRequest
+from freehold.ports.sandbox import Layout
+
+
+def build_request(spec: SessionSpec, messages: Sequence[Json], layout: Layout) -> ModelRequest:
+    """The next request of a session's primary thread.
+
+    System text and tools depend on the agent and the layout alone, so that they stay the same,
+    byte for byte, from turn to turn.
+    """
+    agent = spec.agent
+    model = agent["model"]
+    effort = model.get("effort")
+    return ModelRequest(
+        model=model["id"],
+        messages=list(messages),
+        system=system_blocks(agent, layout),
+        tools=tool_definitions(agent["tools"]),
+        effort=effort["type"] if effort else None,
+        speed=model.get("speed"),
+        inference_geo=model.get("inference_geo"),
+    )
+
+
+def system_blocks(agent: Json, layout: Layout) -> list[Json]:
+    """The agent's own text, then what it has to know of its surroundings (spec 22.4)."""
+    blocks = [agent["system"]] if agent["system"] else []
+    if enabled_builtins(agent["tools"]):
+        blocks.append(
+            "You have been invoked in an environment with a sandbox of your own: a Linux "
+            "machine that your tools work in and that keeps its files and its shell's state for "
+            f"the whole session. Your working directory is {layout.workdir}. Put everything that "
+            f"the user is meant to receive into {layout.outputs}: files there are handed over "
+            "when you are done."
+        )
+    return [{"type": "text", "text": text} for text in blocks]
+
+
+def tool_definitions(tools: Sequence[Json]) -> list[Json]:
+    """The tools as the Messages API wants them declared."""
+    builtins = [BUILTIN_TOOLS[name] for name in enabled_builtins(tools)]
+    customs = [
+        {key: tool[key] for key in ("name", "description", "input_schema")}
+        for tool in custom_tools(tools)
+    ]
+    return builtins + customs

@@ -1,0 +1,125 @@
+"""One call of a sandbox tool, and what is said when the sandbox itself fails."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from freehold.core.decide import tool_error
+from freehold.core.drafts import Draft
+from freehold.core.events import AgentToolResult, SandboxAttached, SessionError
+from freehold.core.state import OpenCall
+from freehold.errors import SandboxError, SandboxLost, SandboxUnavailable
+from freehold.harness.sessions import SessionHandle
+from freehold.ports.sandbox import Sandbox, SandboxProvider, SandboxSpec, ToolCall
+
+log = logging.getLogger(__name__)
+
+LOST = (
+    "The sandbox was lost while this call may have been running: it may have run in part, or "
+    "not at all. A new sandbox takes its place; files that were not handed over are gone."
+)
+NOT_STARTED = "The sandbox could not be started; this call did not run."
+
+
+class Hands:
+    """Gives sessions their sandboxes and runs calls in them."""
+
+    def __init__(self, provider: SandboxProvider) -> None:
+        self._provider = provider
+        self._warming: dict[str, asyncio.Task[Sandbox]] = {}
+
+    async def _acquire(self, handle: SessionHandle) -> Sandbox:
+        spec = await handle.spec()
+        return await self._provider.acquire(
+            SandboxSpec(session_id=handle.session_id, environment=spec.environment)
+        )
+
+    def warm(self, handle: SessionHandle) -> None:
+        """Begin to make the session's sandbox, so that the first call need not wait for all of
+        it. What goes wrong is told when a call wants the sandbox."""
+        session_id = handle.session_id
+        if session_id in self._warming:
+            return
+        task = asyncio.create_task(self._acquire(handle), name=f"warm {session_id}")
+        self._warming[session_id] = task
+        task.add_done_callback(lambda done: self._warmed(session_id, done))
+
+    def _warmed(self, session_id: str, task: asyncio.Task[Sandbox]) -> None:
+        self._warming.pop(session_id, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.warning("no sandbox yet for %s: %s", session_id, error)
+
+    async def attach(self, handle: SessionHandle) -> Sandbox:
+        """The session's sandbox.
+
+        Raises:
+            SandboxUnavailable: none can be had.
+        """
+        task = self._warming.get(handle.session_id)
+        if task is not None:
+            await asyncio.wait({task})
+        return await self._acquire(handle)
+
+    async def run(self, session_id: str, call: OpenCall, sandbox: Sandbox) -> list[Draft]:
+        """Run the call, or take up the run that a dead server left behind."""
+        try:
+            outcome = await sandbox.call(ToolCall(id=call.id, name=call.name, input=call.input))
+        except SandboxLost as error:
+            log.warning("sandbox of %s was lost: %s", session_id, error)
+            return [Draft(SandboxAttached(sandbox_id=None)), tool_error(call.id, LOST)]
+        return [
+            Draft(
+                AgentToolResult(
+                    tool_use_id=call.id, content=outcome.content, is_error=outcome.is_error
+                )
+            )
+        ]
+
+    async def stop(self, handle: SessionHandle, call: OpenCall) -> None:
+        """Stop a running call; nothing to do where there is no sandbox to stop it in."""
+        try:
+            sandbox = await self._acquire(handle)
+            await sandbox.cancel(call.id)
+        except SandboxError as error:
+            log.warning("could not stop %s of %s: %s", call.id, handle.session_id, error)
+
+    async def remove(self, session_id: str) -> None:
+        """The session is over: its sandbox goes."""
+        task = self._warming.get(session_id)
+        if task is not None:
+            await asyncio.wait({task})
+        await self._provider.remove(session_id)
+
+    async def close(self) -> None:
+        """Stop preparing sandboxes."""
+        tasks = list(self._warming.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def attached(sandbox: Sandbox) -> Draft:
+    """The note that precedes the first call in a sandbox the log does not know yet."""
+    return Draft(SandboxAttached(sandbox_id=sandbox.identity))
+
+
+def lost(call: OpenCall, sandbox: Sandbox) -> list[Draft]:
+    """The call may have begun in a sandbox that is gone; ``sandbox`` takes its place."""
+    return [attached(sandbox), tool_error(call.id, LOST)]
+
+
+def unavailable(call: OpenCall, error: SandboxUnavailable) -> list[Draft]:
+    """There is no sandbox: the call did not run, and the turn ends here."""
+    return [
+        tool_error(call.id, NOT_STARTED),
+        Draft(
+            SessionError(
+                error={
+                    "type": "unknown_error",
+                    "message": str(error),
+                    "retry_status": {"type": "exhausted"},
+                }
+            )
+        ),
+    ]
