@@ -48,10 +48,13 @@ async def sample(handle: SessionHandle, span_id: str, model: Model, layout: Layo
 
 
 async def _complete(parts: AsyncIterator[ModelEvent]) -> ModelResponse:
+    response: ModelResponse | None = None
     async for part in parts:
         if isinstance(part, ModelResponse):
-            return part
-    raise ModelError("connection", "the model's answer ended before it was complete")
+            response = part
+    if response is None:
+        raise ModelError("connection", "the model's answer ended before it was complete")
+    return response
 
 
 def answered(span_id: str, response: ModelResponse, tools: list[Json]) -> list[Draft]:
