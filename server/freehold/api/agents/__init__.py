@@ -1,0 +1,1 @@
+"""Agents and agent versions (spec 2)."""

@@ -1,0 +1,89 @@
+"""What the routes are given: the services behind them and the caller's workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+from starlette.requests import Request
+
+from freehold.api.sse import Streams
+from freehold.core.events import ClientEvent, Json, SessionUpdated
+from freehold.core.state import SessionState
+from freehold.ports.clock import Clock
+from freehold.ports.dispatcher import Fanout
+from freehold.ports.log import SessionSpec, Transaction
+from freehold.ports.model import Model
+from freehold.ports.sandbox import Finding, SandboxProvider
+from freehold.settings import Settings
+from freehold.store.database import Database
+from freehold.store.event_log import EventReader
+
+
+class Intake(Protocol):
+    """How clients' wishes enter a session; the harness has the one there is.
+
+    All of it happens in the caller's transaction: what is appended and the wake-up that follows
+    are committed together with the rest of the request, or not at all.
+    """
+
+    def initial_state(self, spec: SessionSpec) -> SessionState:
+        """The fold of an empty log."""
+        ...
+
+    async def begin(
+        self, tx: Transaction, spec: SessionSpec, events: Sequence[ClientEvent]
+    ) -> SessionState:
+        """Start a session whose row was just inserted; the state after its first events."""
+        ...
+
+    async def send(
+        self, tx: Transaction, session_id: str, events: Sequence[ClientEvent]
+    ) -> list[Json]:
+        """Take a client's events; their echoes. Raises :class:`~freehold.errors.ApiError`."""
+        ...
+
+    async def archive(self, tx: Transaction, session_id: str) -> None:
+        """End a session for good. Raises InvalidRequest while it runs."""
+        ...
+
+    async def delete(self, tx: Transaction, session_id: str) -> None:
+        """Say that a session is deleted. Raises InvalidRequest while it runs."""
+        ...
+
+    async def updated(self, tx: Transaction, session_id: str, event: SessionUpdated) -> None:
+        """Put a change of the session's own fields into its log."""
+        ...
+
+
+Probe = Callable[[], Awaitable[list[Finding]]]
+"""A health check that never raises."""
+
+
+@dataclass(frozen=True)
+class ApiServices:
+    """Everything the API stands on, made by the composition root."""
+
+    settings: Settings
+    database: Database
+    reader: EventReader
+    intake: Intake
+    fanout: Fanout
+    clock: Clock
+    sandboxes: SandboxProvider
+    model: Model
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    """More checks for ``/readyz``, such as the dispatcher's, by name."""
+    streams: Streams = field(default_factory=Streams)
+    """The open streams; close them when the server is told to stop."""
+
+
+def services(request: Request) -> ApiServices:
+    """The services of the application that serves the request."""
+    return cast(ApiServices, request.app.state.services)
+
+
+def workspace_id(request: Request) -> str:
+    """The workspace the caller works in; every query names it."""
+    return cast(str, request.state.workspace_id)

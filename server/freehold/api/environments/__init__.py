@@ -1,0 +1,1 @@
+"""Environments (spec 3)."""

@@ -1,0 +1,1 @@
+"""Session events (spec 6)."""

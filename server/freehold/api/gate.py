@@ -1,0 +1,144 @@
+"""What every request passes: identity, key, betas, size, and the one place that catches errors.
+
+Plain ASGI, because streams and the events routes are hot: nothing is buffered or wrapped twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from freehold.api import auth, betas, errors
+from freehold.core import limits
+from freehold.errors import ApiError, RequestTooLarge
+
+if TYPE_CHECKING:
+    from freehold.core.ids import Prefix
+
+_log = structlog.get_logger(__name__)
+
+API_ROOT = "/v1"
+_DRAIN_BYTES = 2 * limits.BODY_BYTES
+
+
+class Gate:
+    """ASGI middleware around the whole application."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        keys: auth.Keys,
+        organization_id: str,
+        mint: Callable[[Prefix], str],
+    ) -> None:
+        self._app = app
+        self._keys = keys
+        self._organization = organization_id.encode()
+        self._mint = mint
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = self._mint("req")
+        state = scope.setdefault("state", {})
+        state["request_id"] = request_id
+        answer = _Answer(
+            send,
+            [
+                (b"request-id", request_id.encode()),
+                (b"anthropic-organization-id", self._organization),
+            ],
+        )
+        body = _Body(receive)
+        try:
+            if _is_api(scope["path"]):
+                self._admit(scope, answer)
+                body.check_declared(scope)
+            await self._app(scope, body, answer)
+        except ApiError as error:
+            if answer.started:
+                raise
+            if isinstance(error, RequestTooLarge):
+                await body.drain()
+            await errors.render(error, request_id)(scope, receive, answer)
+        except Exception:
+            _log.exception("request failed", request_id=request_id, path=scope["path"])
+            if answer.started:
+                raise
+            await errors.render_unexpected(request_id)(scope, receive, answer)
+
+    def _admit(self, scope: Scope, answer: _Answer) -> None:
+        single: dict[bytes, str] = {}
+        named: list[str] = []
+        for name, value in scope["headers"]:
+            if name == b"anthropic-beta":
+                named.append(value.decode("latin-1"))
+            elif name in (b"x-api-key", b"authorization", b"anthropic-workspace-id"):
+                single[name] = value.decode("latin-1")
+        self._keys.check(single.get(b"x-api-key"), single.get(b"authorization"))
+        workspace_id = auth.workspace(single.get(b"anthropic-workspace-id"))
+        scope["state"]["workspace_id"] = workspace_id
+        answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
+        betas.require(scope["path"], betas.parse(named))
+
+
+def _is_api(path: str) -> bool:
+    return path == API_ROOT or path.startswith(API_ROOT + "/")
+
+
+class _Answer:
+    """``send`` that adds headers and remembers whether anything went out."""
+
+    def __init__(self, send: Send, headers: list[tuple[bytes, bytes]]) -> None:
+        self._send = send
+        self.headers = headers
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            message = {**message, "headers": [*message.get("headers", ()), *self.headers]}
+        await self._send(message)
+
+
+class _Body:
+    """``receive`` that counts the bytes of the request's body as they come."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._count = 0
+        self._ended = False
+
+    def check_declared(self, scope: Scope) -> None:
+        """Refuse a body that says beforehand that it is too large."""
+        for name, value in scope["headers"]:
+            if name == b"content-length" and int(value) > limits.BODY_BYTES:
+                raise _too_large()
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._count += len(message.get("body", b""))
+            self._ended = not message.get("more_body", False)
+            if self._count > limits.BODY_BYTES:
+                raise _too_large()
+        return message
+
+    async def drain(self) -> None:
+        """Read what is left, within reason: clients look for an answer once they have sent all."""
+        while not self._ended and self._count <= _DRAIN_BYTES:
+            message = await self._receive()
+            self._count += len(message.get("body", b""))
+            self._ended = message["type"] != "http.request" or not message.get("more_body", False)
+
+
+def _too_large() -> RequestTooLarge:
+    return RequestTooLarge(
+        f"Request body exceeds the maximum of {limits.BODY_BYTES // 2**20} MB", should_retry=False
+    )

@@ -1,0 +1,1 @@
+"""Session threads (spec 7)."""

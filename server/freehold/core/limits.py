@@ -1,0 +1,62 @@
+"""The numbers of the API, each with its source in the specification.
+
+Lengths are in code points, counts in items, sizes in bytes.
+"""
+
+from __future__ import annotations
+
+BODY_BYTES = 32 * 1024 * 1024
+"""Largest request body on the JSON routes (spec 1.7)."""
+JSON_DEPTH = 64
+"""Deepest nesting of a request body. Ours: the API has none of its own that is known."""
+
+METADATA_ENTRIES = 16
+METADATA_KEY = 64
+METADATA_VALUE = 512
+"""Spec 1.10."""
+
+PAGE_DEFAULT = 20
+PAGE_MAX = 100
+ENVIRONMENTS_PAGE_MAX = 1000
+EVENTS_PAGE_DEFAULT = 100
+EVENTS_PAGE_MAX = 1000
+THREADS_PAGE_MAX = 1000
+"""Spec 1.8; for sessions and events the choices of spec 25, number 8."""
+
+AGENT_NAME = 256
+AGENT_DESCRIPTION = 2048
+AGENT_SYSTEM = 100_000
+TOOL_ENTRIES = 128
+TOOLS_RESOLVED = 256
+MCP_SERVERS = 20
+MCP_SERVER_NAME = 255
+MCP_SERVER_URL = 2048
+MCP_TOOL_NAME = 128
+CUSTOM_TOOL_DESCRIPTION = 1024
+SKILLS = 20
+SKILL_ID = 64
+ROLE_ARN = 2048
+"""Spec 2.2, 12.1, appendix A."""
+
+WEB_DOMAINS = 64
+WEB_DOMAIN = 255
+"""Spec 12.6."""
+
+ENVIRONMENT_NAME = 256
+ENVIRONMENT_DESCRIPTION = 1024
+ALLOWED_HOSTS = 256
+PACKAGES_PER_MANAGER = 256
+PACKAGE_SPEC = 512
+"""Spec 3.1; the last three are ours, no source names any."""
+
+ID = 128
+SESSION_TITLE = 500
+RESOURCES = 500
+VAULTS = 50
+INITIAL_EVENTS = 50
+EVENTS_PER_SEND = 50
+DENY_MESSAGE = 10_000
+RUBRIC = 262_144
+SYSTEM_BLOCKS = 1000
+EVENT_DELTAS = 100
+"""Spec 5.2, 6.1, 6.3; events per request is the choice of spec 25, number 10."""
