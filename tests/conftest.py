@@ -1,0 +1,26 @@
+"""Fixtures that every suite may use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from anthropic import Anthropic
+
+from tests.support.running import Served, serve
+
+pytest_plugins = ["tests.postgres"]
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Served]:
+    """A server with the scripted model and the scripted sandbox on an SQLite file."""
+    with serve(tmp_path / "data") as served:
+        yield served
+
+
+@pytest.fixture
+def client(server: Served) -> Anthropic:
+    """The official SDK, strict, pointed at ``server``."""
+    return server.client()

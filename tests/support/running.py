@@ -1,0 +1,143 @@
+"""Servers to test against: one in a thread of this process, one in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from anthropic import Anthropic
+from fastapi import FastAPI
+
+from freehold.app import create_app
+from freehold.settings import Settings
+
+BETA = {"anthropic-beta": "managed-agents-2026-04-01", "x-api-key": "test"}
+
+
+def client_of(url: str, **options: Any) -> Anthropic:
+    """The official SDK, with every response checked against its types."""
+    options.setdefault("max_retries", 0)
+    return Anthropic(base_url=url, api_key="test", _strict_response_validation=True, **options)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Served:
+    """An application on a loopback port."""
+
+    def __init__(self, app: FastAPI, url: str) -> None:
+        self.app = app
+        self.url = url
+
+    def client(self, **options: Any) -> Anthropic:
+        return client_of(self.url, **options)
+
+
+@contextlib.contextmanager
+def serve_app(app: FastAPI) -> Iterator[Served]:
+    """Serve ``app`` from a thread until the block ends."""
+    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="on")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise RuntimeError("the server did not start")
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Served(app, f"http://127.0.0.1:{port}")
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        if thread.is_alive():
+            raise RuntimeError("the server did not stop")
+
+
+@contextlib.contextmanager
+def serve(data_dir: Path, **values: Any) -> Iterator[Served]:
+    """A server with the scripted model and, unless told otherwise, the scripted sandbox."""
+    values = {"model": "scripted", "scripted_latency": 0, "sandbox": "scripted", **values}
+    with serve_app(create_app(Settings(data_dir=data_dir, **values))) as served:
+        yield served
+
+
+class ServerProcess:
+    """``freehold serve`` as a user runs it, to be killed and started again."""
+
+    def __init__(self, data_dir: Path, **variables: str) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = data_dir.parent / f"{data_dir.name}.log"
+        self._data_dir = data_dir
+        self._environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("FREEHOLD_")},
+            "FREEHOLD_SCRIPTED_LATENCY": "0",
+            **variables,
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self, timeout: float = 60) -> None:
+        """Start, and return once it answers."""
+        command = [sys.executable, "-m", "freehold", "serve", "--port", str(self.port)]
+        command += ["--data-dir", str(self._data_dir), "--model", "scripted"]
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+        deadline = time.monotonic() + timeout
+        while not self.answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server did not start: {self.log.read_text()[-2000:]}")
+            time.sleep(0.02)
+
+    def answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=1) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def kill(self) -> None:
+        """SIGKILL: no goodbye of any kind."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait(10)
+
+    def stop(self, timeout: float = 30) -> int:
+        """SIGTERM; the exit code."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(signal.SIGTERM)
+        return self._process.wait(timeout)
+
+    def __enter__(self) -> ServerProcess:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._process.poll() is None:
+            try:
+                self.stop()
+            except subprocess.TimeoutExpired:
+                self.kill()
