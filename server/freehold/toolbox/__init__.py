@@ -1,1 +1,33 @@
+"""What runs inside a sandbox: it executes the agent's tools and remembers what it executed.
 
+The toolbox is a program of the standard library alone, for any Python from 3.9, packed into one
+file by :mod:`freehold.sandbox.channel` and started as the sandbox's main process::
+
+    toolbox.pyz serve --state DIR --socket PATH --workdir DIR [--outputs DIR] [--idle-exit SECONDS]
+    toolbox.pyz connect --socket PATH
+
+``serve`` listens on a unix socket and keeps a journal of tool calls in the state directory;
+``connect`` relays its standard input and output to that socket. Over the stream go frames: one
+JSON object a line, requests with a ``rid`` and replies, in any order, with the same ``rid``.
+
+======== ============================ ===========================================================
+``op``   fields                       ``result``
+======== ============================ ===========================================================
+hello                                 ``protocol``, ``identity``, ``workdir``, ``outputs``
+ping                                  ``{}``
+call     ``id``, ``name``, ``input``  ``content``, ``is_error``
+cancel   ``id``                       ``{}``
+read     ``path``, ``offset``,        ``data`` (base64), ``eof``
+         ``length``
+write    ``path``, ``offset``,        ``{}``; offset 0 creates or empties the file
+         ``data`` (base64)
+shutdown                              ``{}``; then the toolbox ends
+======== ============================ ===========================================================
+
+A reply is ``{"rid", "ok": true, "result"}`` or ``{"rid", "ok": false, "error": {"kind",
+"message"}}`` with kind ``not_found``, ``is_directory``, ``permission``, ``io`` or ``bad_request``.
+
+Threads, not asyncio: importing asyncio alone would take a third of a container's start.
+"""
+
+PROTOCOL = 1

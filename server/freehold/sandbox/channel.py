@@ -1,0 +1,344 @@
+"""The server's end of the stream to a toolbox, for every provider whose sandbox runs one.
+
+A provider says how to get a stream; :class:`ToolboxSandbox` speaks the toolbox's protocol over it
+(:mod:`freehold.toolbox`) and is the port's ``Sandbox``. When a stream breaks it asks for another,
+once, and repeats every open request: calls carry their id, so that asking again is harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import functools
+import hashlib
+import io
+import zipfile
+from collections.abc import Awaitable, Callable
+from importlib import resources
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from freehold import toolbox
+from freehold.core.events import Json
+from freehold.errors import SandboxError, SandboxLost
+from freehold.ports.sandbox import Layout, ToolCall, ToolOutcome
+
+HELLO_TIMEOUT = 20.0
+"""Seconds a toolbox may take to answer the first frame; starting one is included."""
+
+FILE_CHUNK = 4 * 1024 * 1024
+"""Bytes of a file that one frame carries."""
+
+_READ = 256 * 1024
+_ATTEMPTS = 4
+_ARCHIVE_MAIN = b"from toolbox.cli import main\n\nmain()\n"
+
+
+@functools.cache
+def toolbox_archive() -> bytes:
+    """The toolbox as one file, for ``python3 -I -S toolbox.pyz``; the same bytes every time."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        members = {
+            f"toolbox/{item.name}": item.read_bytes()
+            for item in resources.files(toolbox).iterdir()
+            if item.name.endswith(".py") and item.name != "__main__.py"
+        }
+        members["__main__.py"] = _ARCHIVE_MAIN
+        for name in sorted(members):
+            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
+            member.external_attr = 0o644 << 16
+            member.create_system = 3
+            archive.writestr(member, members[name])
+    return buffer.getvalue()
+
+
+@functools.cache
+def toolbox_version() -> str:
+    """The SHA-256 of :func:`toolbox_archive`, in hexadecimal."""
+    return hashlib.sha256(toolbox_archive()).hexdigest()
+
+
+class Reader(Protocol):
+    """The half of :class:`asyncio.StreamReader` that the channel uses."""
+
+    async def read(self, n: int = -1, /) -> bytes:
+        """Up to ``n`` bytes; none at the end of the stream."""
+        ...
+
+
+class Writer(Protocol):
+    """The half of :class:`asyncio.StreamWriter` that the channel uses."""
+
+    def write(self, data: bytes, /) -> None:
+        """Queue bytes."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the queue is short again."""
+        ...
+
+
+class Stream(NamedTuple):
+    """One connection to a toolbox."""
+
+    reader: Reader
+    writer: Writer
+    close: Callable[[], Awaitable[None]]
+    """Ends the connection; the toolbox goes on."""
+
+
+Connect = Callable[[], Awaitable[Stream]]
+"""Gets a new stream. Raises ``OSError`` or ``SandboxError`` when the toolbox cannot be reached."""
+
+
+class _StreamBroke(Exception):
+    """The stream ended while a reply was awaited."""
+
+
+class _Connection:
+    """A stream in use: matches replies to requests."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._waiting: dict[int, asyncio.Future[Json]] = {}
+        self._next_rid = 1
+        self.open = True
+        self._reading = asyncio.get_running_loop().create_task(self._read())
+
+    async def request(self, frame: Json) -> Json:
+        """The whole reply frame.
+
+        Raises:
+            _StreamBroke: the stream ended first.
+        """
+        if not self.open:
+            raise _StreamBroke
+        rid = self._next_rid
+        self._next_rid += 1
+        reply: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        self._waiting[rid] = reply
+        try:
+            self._stream.writer.write(orjson.dumps({"rid": rid, **frame}) + b"\n")
+            await self._stream.writer.drain()
+            return await reply
+        except OSError as error:
+            self._break()
+            raise _StreamBroke from error
+        finally:
+            self._waiting.pop(rid, None)
+
+    async def close(self) -> None:
+        """End the stream; open requests see it break."""
+        self._break()
+        self._reading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._reading
+        with contextlib.suppress(OSError):
+            await self._stream.close()
+
+    async def _read(self) -> None:
+        pending = bytearray()
+        try:
+            while data := await self._stream.reader.read(_READ):
+                searched = len(pending)
+                pending += data
+                while (end := pending.find(b"\n", searched)) >= 0:
+                    self._take(orjson.loads(memoryview(pending)[:end]))
+                    del pending[: end + 1]
+                    searched = 0
+        except (OSError, EOFError, orjson.JSONDecodeError):
+            # A peer that sends what is not a frame is as good as gone.
+            pass
+        finally:
+            self._break()
+
+    def _take(self, frame: Json) -> None:
+        reply = self._waiting.get(frame.get("rid", 0))
+        if reply is not None and not reply.done():
+            reply.set_result(frame)
+
+    def _break(self) -> None:
+        self.open = False
+        for reply in self._waiting.values():
+            if not reply.done():
+                reply.set_exception(_StreamBroke())
+
+
+class ToolboxSandbox:
+    """A sandbox behind a toolbox; implements :class:`freehold.ports.sandbox.Sandbox`.
+
+    Make one with :meth:`open`. It belongs to the event loop it was made in.
+    """
+
+    def __init__(self, connect: Connect) -> None:
+        self._connect = connect
+        self._connection: _Connection | None = None
+        self._connecting = asyncio.Lock()
+        self._identity: str | None = None
+        self._layout = Layout()
+        self._lost: str | None = None
+
+    @classmethod
+    async def open(cls, connect: Connect, *, identity: str | None = None) -> ToolboxSandbox:
+        """Connect and learn who is there.
+
+        ``identity`` is the one to insist on, when the sandbox is known from before.
+
+        Raises:
+            SandboxLost: nobody answers, or another sandbox does.
+        """
+        sandbox = cls(connect)
+        sandbox._identity = identity
+        await sandbox._connected(None)
+        return sandbox
+
+    @property
+    def identity(self) -> str:
+        """Names this sandbox's file system and journal."""
+        assert self._identity is not None  # noqa: S101 - set by `open`
+        return self._identity
+
+    @property
+    def layout(self) -> Layout:
+        """The paths that the toolbox was started with."""
+        return self._layout
+
+    @property
+    def lost(self) -> bool:
+        """Whether it is known that this sandbox cannot be reached any more."""
+        return self._lost is not None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a stream stands at this moment."""
+        return self._connection is not None and self._connection.open
+
+    async def call(self, call: ToolCall) -> ToolOutcome:
+        """Run the tool, or wait for or repeat what its id is known for; see the port."""
+        result = await self._request(
+            {"op": "call", "id": call.id, "name": call.name, "input": call.input}
+        )
+        return ToolOutcome(content=result["content"], is_error=result["is_error"])
+
+    async def cancel(self, call_id: str) -> None:
+        """Stop a running call; see the port."""
+        await self._request({"op": "cancel", "id": call_id})
+
+    async def read_file(self, path: str) -> bytes:
+        """The bytes of a file inside; see the port."""
+        parts: list[bytes] = []
+        offset = 0
+        while True:
+            result = await self._request(
+                {"op": "read", "path": path, "offset": offset, "length": FILE_CHUNK}
+            )
+            parts.append(base64.b64decode(result["data"]))
+            offset += len(parts[-1])
+            if result["eof"]:
+                return b"".join(parts)
+
+    async def write_file(self, path: str, data: bytes) -> None:
+        """Create or replace a file inside; see the port."""
+        for offset in range(0, max(len(data), 1), FILE_CHUNK):
+            encoded = base64.b64encode(data[offset : offset + FILE_CHUNK]).decode("ascii")
+            await self._request({"op": "write", "path": path, "offset": offset, "data": encoded})
+
+    async def ping(self) -> None:
+        """Ask for a sign of life.
+
+        Raises:
+            SandboxLost: there is none.
+        """
+        await self._request({"op": "ping"})
+
+    async def shutdown(self) -> None:
+        """Have the toolbox end, and with it whatever the agent left running.
+
+        Raises:
+            SandboxLost: it is gone already.
+        """
+        await self._request({"op": "shutdown"})
+
+    async def close(self) -> None:
+        """Let go of the stream. The sandbox goes on; requests from now on raise SandboxLost."""
+        self._lost = self._lost or "the connection was closed"
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _request(self, frame: Json) -> Json:
+        connection = self._connection
+        if connection is None or not connection.open:
+            connection = await self._connected(connection)
+        for attempt in range(_ATTEMPTS):
+            try:
+                reply = await connection.request(frame)
+            except _StreamBroke:
+                # A request that breaks every stream would otherwise go round for ever.
+                if attempt == _ATTEMPTS - 1:
+                    break
+                connection = await self._connected(connection)
+                continue
+            if reply.get("ok"):
+                result: Json = reply["result"]
+                return result
+            raise _refusal(reply["error"], frame)
+        raise SandboxLost("the stream to the sandbox broke again and again")
+
+    async def _connected(self, broken: _Connection | None) -> _Connection:
+        """A connection other than ``broken``; concurrent requests share the attempt."""
+        async with self._connecting:
+            if self._lost is not None:
+                raise SandboxLost(self._lost)
+            current = self._connection
+            if current is not None and current is not broken and current.open:
+                return current
+            try:
+                async with asyncio.timeout(HELLO_TIMEOUT):
+                    return await self._introduced(broken or current)
+            except (OSError, SandboxError, _StreamBroke) as error:
+                self._lost = (
+                    f"the sandbox is gone: {error}" if str(error) else "the sandbox is gone"
+                )
+                raise SandboxLost(self._lost) from error
+
+    async def _introduced(self, broken: _Connection | None) -> _Connection:
+        if broken is not None:
+            await broken.close()
+        connection = _Connection(await self._connect())
+        try:
+            hello = (await connection.request({"op": "hello"}))["result"]
+            self._accept(hello)
+        except BaseException:
+            await connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _accept(self, hello: dict[str, Any]) -> None:
+        if hello["protocol"] != toolbox.PROTOCOL:
+            raise SandboxLost(f"its toolbox speaks protocol {hello['protocol']}")
+        if self._identity is not None and hello["identity"] != self._identity:
+            raise SandboxLost("another sandbox has taken its place")
+        self._identity = hello["identity"]
+        self._layout = Layout(
+            workdir=hello["workdir"], outputs=hello["outputs"] or self._layout.outputs
+        )
+
+
+def _refusal(error: Json, frame: Json) -> Exception:
+    path = frame.get("path", "")
+    kinds: dict[str, type[OSError]] = {
+        "not_found": FileNotFoundError,
+        "is_directory": IsADirectoryError,
+        "permission": PermissionError,
+    }
+    kind = kinds.get(error["kind"])
+    if kind is not None:
+        return kind(f"{path}: {error['message']}")
+    if error["kind"] == "bad_request":
+        return ValueError(error["message"])
+    return OSError(f"{path}: {error['message']}")

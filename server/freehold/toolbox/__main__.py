@@ -1,0 +1,7 @@
+"""``python -m freehold.toolbox``; the packed archive starts the same function."""
+
+from __future__ import annotations
+
+from .cli import main
+
+main()

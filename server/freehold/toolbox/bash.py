@@ -1,0 +1,79 @@
+"""The tool ``bash`` (spec 4.6): one shell for the sandbox, one command at a time."""
+
+from __future__ import annotations
+
+import threading
+
+from .cancelling import Cancellation, cancelled_text
+from .filesystem import reason
+from .inputs import Input
+from .outcomes import NO_OUTPUT, ToolError
+from .shell import Shell
+
+DEFAULT_TIMEOUT = 120.0
+"""Seconds a command may take when the call does not say."""
+
+
+class Bash:
+    """The persistent shell behind the tool; made at the first call, and again after it died."""
+
+    def __init__(self, workdir: str, environment: dict[str, str]) -> None:
+        self._workdir = workdir
+        self._environment = environment
+        self._turn = threading.Lock()
+        self._shell: Shell | None = None
+
+    def run(self, given: Input, cancellation: Cancellation) -> str:
+        """Run a command, or restart the shell. Calls that come meanwhile wait for their turn.
+
+        Raises:
+            ToolError: the command failed, took too long or was cancelled.
+        """
+        with self._turn:
+            cancellation.check("bash")
+            if given.get("restart"):
+                self.close()
+                self._started()
+                return "bash session restarted"
+            command: str = given.get("command") or ""
+            if not command:
+                raise ToolError("bash: command is required")
+            return self._command(command, given.get("timeout_ms") or 0, cancellation)
+
+    def close(self) -> None:
+        """End the shell and everything it started."""
+        shell, self._shell = self._shell, None
+        if shell is not None:
+            shell.kill()
+
+    def _started(self) -> Shell:
+        if self._shell is None or not self._shell.alive:
+            try:
+                self._shell = Shell(self._workdir, self._environment)
+            except OSError as error:
+                raise ToolError(f"bash: cannot start the shell: {reason(error)}") from error
+        return self._shell
+
+    def _command(self, command: str, timeout_ms: int, cancellation: Cancellation) -> str:
+        timeout = timeout_ms / 1000.0 if timeout_ms else DEFAULT_TIMEOUT
+        shell = self._started()
+        cancellation.on_cancel(shell.kill)
+        try:
+            output, status = shell.run(command, timeout)
+        except TimeoutError as error:
+            raise ToolError(
+                _with_output(f"bash: bash command timed out after {timeout}s", str(error))
+            ) from None
+        if cancellation.cancelled:
+            raise ToolError(_with_output(cancelled_text("bash"), output))
+        if status is None:
+            raise ToolError(
+                _with_output("bash: the shell was killed; the next call starts a new one", output)
+            )
+        if status != 0:
+            raise ToolError(output or f"{NO_OUTPUT[:-1]}, exit status {status})")
+        return output
+
+
+def _with_output(text: str, output: str) -> str:
+    return f"{text}\nIts output until then:\n{output}" if output else text

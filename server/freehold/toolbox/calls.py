@@ -1,0 +1,81 @@
+"""Calls by id: each runs once, whoever asks and however often."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from .cancelling import Cancellation
+from .journal import Journal
+from .outcomes import Outcome, failure
+from .tools import Tools
+
+Answer = Callable[[Outcome], None]
+
+
+class _Running:
+    def __init__(self) -> None:
+        self.cancellation = Cancellation()
+        self.answers: list[Answer] = []
+
+
+class Calls:
+    """The calls that run now, and the journal of all."""
+
+    def __init__(self, tools: Tools, journal: Journal) -> None:
+        self._tools = tools
+        self._journal = journal
+        self._lock = threading.Lock()
+        self._running: dict[str, _Running] = {}
+        self._unkept: dict[str, Outcome] = {}
+
+    @property
+    def busy(self) -> bool:
+        """Whether any call is running."""
+        return bool(self._running)
+
+    def call(self, call_id: str, name: str, given: Any, answer: Answer) -> None:
+        """Have ``answer`` told the outcome: the one there is, or of the run that this begins."""
+        with self._lock:
+            running = self._running.get(call_id)
+            if running is not None:
+                running.answers.append(answer)
+                return
+            known = self._unkept.get(call_id) or self._journal.outcome(call_id)
+            if known is None:
+                running = self._running[call_id] = _Running()
+                running.answers.append(answer)
+        if known is not None:
+            answer(known)
+        elif running is not None:
+            threading.Thread(
+                target=self._run, args=(call_id, name, given, running), daemon=True
+            ).start()
+
+    def cancel(self, call_id: str) -> None:
+        """Stop a call if it is running."""
+        running = self._running.get(call_id)
+        if running is not None:
+            running.cancellation.cancel()
+
+    def _run(self, call_id: str, name: str, given: Any, running: _Running) -> None:
+        try:
+            self._journal.started(call_id, name)
+        except OSError as error:
+            # Without the note it must not run: a second asking could not tell that it had.
+            self._finish(call_id, running, failure(f"{name}: the sandbox's disk: {error.strerror}"))
+            return
+        outcome = self._tools.run(name, given, running.cancellation)
+        try:
+            self._journal.finished(call_id, outcome)
+        except OSError:
+            # The disk is full: remembered for as long as this process lives.
+            self._unkept[call_id] = outcome
+        self._finish(call_id, running, outcome)
+
+    def _finish(self, call_id: str, running: _Running, outcome: Outcome) -> None:
+        with self._lock:
+            del self._running[call_id]
+        for answer in running.answers:
+            answer(outcome)

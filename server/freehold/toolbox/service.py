@@ -1,0 +1,256 @@
+"""``serve``: the toolbox as the main process of a sandbox."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from . import PROTOCOL
+from .calls import Calls
+from .filesystem import reason
+from .journal import Journal, JournalBusy
+from .sockets import bind_unix
+from .tools import Tools, own_environment
+
+FRAME_LIMIT = 64 * 1024 * 1024
+"""Bytes of one frame; a peer that sends a longer one is cut off."""
+
+_CHUNK = 256 * 1024
+_ATTENTION = 1.0
+"""Seconds between looks at the clock while nobody is connected."""
+
+Frame = dict[str, Any]
+
+
+class _BadRequest(Exception):
+    """A frame that the protocol does not know."""
+
+
+class Service:
+    """Answers the frames of any number of connections."""
+
+    def __init__(self, *, state: str, workdir: str, outputs: str | None) -> None:
+        self._journal = Journal(state)
+        os.makedirs(workdir, exist_ok=True)
+        if outputs:
+            os.makedirs(outputs, exist_ok=True)
+        self._workdir = workdir
+        self._outputs = outputs
+        self._tools = Tools(workdir, own_environment())
+        self._calls = Calls(self._tools, self._journal)
+        self._connections = 0
+        self._lock = threading.Lock()
+        self._stop_source, self._stop_sink = os.pipe()
+
+    def run(self, listener: socket.socket, idle_exit: float) -> None:
+        """Serve until told to stop, or until nobody was connected for ``idle_exit`` s (0: ever)."""
+        poller = select.poll()
+        poller.register(listener, select.POLLIN)
+        poller.register(self._stop_source, select.POLLIN)
+        last_used = time.monotonic()
+        while True:
+            ready = poller.poll(_ATTENTION * 1000 if idle_exit else None)
+            if any(descriptor == self._stop_source for descriptor, _ in ready):
+                return
+            if ready:
+                peer, _ = listener.accept()
+                with self._lock:
+                    self._connections += 1
+                threading.Thread(target=self._attend, args=(peer,), daemon=True).start()
+            if self._connections or self._calls.busy:
+                last_used = time.monotonic()
+            elif idle_exit and time.monotonic() - last_used > idle_exit:
+                return
+
+    def stop(self) -> None:
+        """End :meth:`run`. Safe in a signal handler."""
+        os.write(self._stop_sink, b"s")
+
+    def close(self) -> None:
+        """Kill what the agent left running and let go of the journal."""
+        self._tools.close()
+        self._journal.close()
+
+    def _attend(self, peer: socket.socket) -> None:
+        connection = _Connection(peer)
+        try:
+            connection.read(lambda frame: self._take(connection, frame))
+        except OSError:
+            pass
+        finally:
+            peer.close()
+            with self._lock:
+                self._connections -= 1
+
+    def _take(self, connection: _Connection, frame: Frame) -> None:
+        rid = frame.get("rid")
+        operation = frame.get("op")
+        try:
+            if operation == "call":
+                self._calls.call(
+                    _string(frame, "id"),
+                    _string(frame, "name"),
+                    frame.get("input"),
+                    lambda outcome: connection.reply(rid, outcome),
+                )
+            elif operation == "cancel":
+                self._calls.cancel(_string(frame, "id"))
+                connection.reply(rid, {})
+            elif operation in ("read", "write"):
+                work = self._read if operation == "read" else self._write
+                # A slow disk must not keep other frames waiting.
+                threading.Thread(
+                    target=_guarded, args=(connection, rid, work, frame), daemon=True
+                ).start()
+            elif operation == "hello":
+                connection.reply(
+                    rid,
+                    {
+                        "protocol": PROTOCOL,
+                        "identity": self._journal.identity,
+                        "workdir": self._workdir,
+                        "outputs": self._outputs,
+                    },
+                )
+            elif operation == "ping":
+                connection.reply(rid, {})
+            elif operation == "shutdown":
+                connection.reply(rid, {})
+                self.stop()
+            else:
+                connection.refuse(rid, "bad_request", f"unknown op: {operation}")
+        except _BadRequest as error:
+            connection.refuse(rid, "bad_request", str(error))
+
+    def _read(self, frame: Frame) -> Frame:
+        length = _integer(frame, "length")
+        files = self._tools.place.files
+        path = self._tools.place.resolve(_string(frame, "path"))
+        kind = files.stat(path).kind
+        if kind == "directory":
+            raise IsADirectoryError(path)
+        if kind != "file":
+            raise PermissionError(path)
+        data = files.read(path, _integer(frame, "offset"), length)
+        return {"data": base64.standard_b64encode(data).decode("ascii"), "eof": len(data) < length}
+
+    def _write(self, frame: Frame) -> Frame:
+        try:
+            data = base64.b64decode(_string(frame, "data"), validate=True)
+        except binascii.Error as error:
+            raise _BadRequest(f"data: {error}") from None
+        path = self._tools.place.resolve(_string(frame, "path"))
+        self._tools.place.files.write(path, data, _integer(frame, "offset"))
+        return {}
+
+
+class _Connection:
+    def __init__(self, peer: socket.socket) -> None:
+        self._peer = peer
+        self._sending = threading.Lock()
+
+    def read(self, take: Callable[[Frame], None]) -> None:
+        """Hand on frames until the peer goes."""
+        pending = bytearray()
+        while True:
+            data = self._peer.recv(_CHUNK)
+            if not data:
+                return
+            searched = len(pending)
+            pending += data
+            while (end := pending.find(b"\n", searched)) >= 0:
+                line = bytes(pending[:end])
+                del pending[: end + 1]
+                searched = 0
+                try:
+                    frame = json.loads(line)
+                except (ValueError, RecursionError):
+                    frame = None
+                if not isinstance(frame, dict):
+                    self.refuse(None, "bad_request", "a frame must be a JSON object")
+                    return
+                take(frame)
+            if len(pending) > FRAME_LIMIT:
+                self.refuse(None, "bad_request", f"a frame must not exceed {FRAME_LIMIT} bytes")
+                return
+
+    def reply(self, rid: Any, result: Frame) -> None:
+        """Answer; a peer that has gone asks again by id when it comes back."""
+        self._send({"rid": rid, "ok": True, "result": result})
+
+    def refuse(self, rid: Any, kind: str, message: str) -> None:
+        """Answer with an error."""
+        self._send({"rid": rid, "ok": False, "error": {"kind": kind, "message": message}})
+
+    def _send(self, frame: Frame) -> None:
+        line = json.dumps(frame, separators=(",", ":")).encode("ascii") + b"\n"
+        try:
+            with self._sending:
+                self._peer.sendall(line)
+        except OSError:
+            pass
+
+
+def _guarded(
+    connection: _Connection, rid: Any, work: Callable[[Frame], Frame], frame: Frame
+) -> None:
+    try:
+        connection.reply(rid, work(frame))
+    except _BadRequest as error:
+        connection.refuse(rid, "bad_request", str(error))
+    except OSError as error:
+        connection.refuse(rid, _kind(error), reason(error))
+
+
+def _kind(error: OSError) -> str:
+    if isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        return "not_found"
+    if isinstance(error, IsADirectoryError):
+        return "is_directory"
+    return "permission" if isinstance(error, PermissionError) else "io"
+
+
+def _string(frame: Frame, name: str) -> str:
+    value = frame.get(name)
+    if not isinstance(value, str) or (name == "path" and (not value or "\0" in value)):
+        raise _BadRequest(f"{name}: must be a string")
+    return value
+
+
+def _integer(frame: Frame, name: str) -> int:
+    value = frame.get(name)
+    if not isinstance(value, int) or value < 0:
+        raise _BadRequest(f"{name}: must be an integer, not negative")
+    return value
+
+
+def serve(
+    *, state: str, socket_path: str, workdir: str, outputs: str | None, idle_exit: float
+) -> int:
+    """Run the toolbox; the process's exit status."""
+    try:
+        service = Service(state=state, workdir=workdir, outputs=outputs)
+    except JournalBusy:
+        sys.stderr.write(f"toolbox: another toolbox serves {state}\n")
+        return 3
+    os.makedirs(os.path.dirname(socket_path) or ".", exist_ok=True)
+    listener = bind_unix(socket_path)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: service.stop())
+    try:
+        service.run(listener, idle_exit)
+    finally:
+        os.unlink(socket_path)
+        listener.close()
+        service.close()
+    return 0
