@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from anthropic import Anthropic
 
-from tests.support.running import Served, serve
+if TYPE_CHECKING:
+    from anthropic import Anthropic
+
+    from tests.support.running import Served
 
 pytest_plugins = ["tests.postgres"]
 
@@ -16,6 +19,9 @@ pytest_plugins = ["tests.postgres"]
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Served]:
     """A server with the scripted model and the scripted sandbox on an SQLite file."""
+    # Imported here: unit tests need neither the server nor what it brings along.
+    from tests.support.running import serve
+
     with serve(tmp_path / "data") as served:
         yield served
 

@@ -107,10 +107,10 @@ def _check(server: ServerProcess, client: Any, session_id: str, follower: Follow
     assert len(uses) == CALLS
     assert [event["tool_use_id"] for event in results] == uses
     assert not any(event.get("is_error") for event in results), results
+    ask = {"type": "text", "text": "/run cat lines.txt"}
     client.beta.sessions.events.send(
-        session_id,
-        events=[{"type": "user.message", "content": [{"type": "text", "text": "/run cat lines.txt"}]}],
-    )  # fmt: skip
+        session_id, events=[{"type": "user.message", "content": [ask]}]
+    )
     deadline = time.monotonic() + 30
     while client.beta.sessions.retrieve(session_id).status != "idle":
         assert time.monotonic() < deadline

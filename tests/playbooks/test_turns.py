@@ -10,12 +10,14 @@ from freehold.core.decide import INTERRUPTED
 from freehold.core.drafts import Draft
 from freehold.core.events import (
     AgentThreadContextCompacted,
+    InputAccepted,
     ModelRequestStart,
     SandboxAttached,
     SessionArchived,
     SessionDeleted,
     SessionError,
     SessionStatusRescheduled,
+    UserInterrupt,
 )
 from freehold.errors import InvalidRequest, ModelError, NotFound, NotSupported, PermissionDenied
 from freehold.ports.model import ModelResponse
@@ -436,3 +438,19 @@ def test_a_rescheduled_session_runs_again() -> None:
     assert play.state.needs_work
     assert play.state.sandbox_id == "s"
     assert play.run().lines()[-3:] == IDLE
+
+
+def test_a_half_written_start_is_completed() -> None:
+    whole = Playbook()
+    whole.client(say("x"))
+    cut = Playbook(records=whole.records[:2])
+    assert cut.lines() == ["session.status_running"]
+    assert cut.run().lines()[:2] == RUNNING
+    assert cut.lines()[-3:] == IDLE
+
+
+def test_an_interrupt_that_comes_too_late_is_only_noted() -> None:
+    play = Playbook()
+    play.write(Draft(InputAccepted(input_id="sevt_late", event=UserInterrupt())))
+    assert play.run().lines() == ["user.interrupt"]
+    assert play.state.inputs == ()
