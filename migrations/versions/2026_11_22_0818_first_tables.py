@@ -80,7 +80,7 @@ def upgrade() -> None:
         "ix_sessions_needs_work",
         "sessions",
         ["id"],
-        sqlite_where=sa.text("needs_work"),
+        sqlite_where=sa.text("needs_work = 1"),
         postgresql_where=sa.text("needs_work"),
     )
     op.create_index(

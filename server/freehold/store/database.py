@@ -57,6 +57,11 @@ class Database:
         """Whether this is a file, with one writer."""
         return self.url.get_backend_name() == "sqlite"
 
+    @property
+    def dialect(self) -> sa.Dialect:
+        """How statements are written for this database."""
+        return self._engine.dialect
+
     async def migrate(self) -> None:
         """Bring the schema to this version's. Safe when several processes start together.
 

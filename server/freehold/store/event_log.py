@@ -38,6 +38,7 @@ _RECORDS = (
     .order_by(_E.seq)
 )
 _UNFINISHED = sa.select(_S.id).where(_S.needs_work, _S.deleted_at.is_(None)).order_by(_S.id)
+_ALIVE = sa.select(_S.id).where(_S.archived_at.is_(None), _S.deleted_at.is_(None))
 
 PURGE_CHUNK = 2_000
 """Events deleted in one transaction: a long log must not keep other writers waiting."""
@@ -81,6 +82,11 @@ class SqlEventLog:
         async with self._database.read() as session:
             rows = await session.all(statement, {"of_session": session_id, "after": after})
         return [codec.from_row(dict(row)) for row in rows]
+
+    async def alive(self) -> set[str]:
+        """Sessions that are neither archived nor deleted: those whose sandboxes are kept."""
+        async with self._database.read() as session:
+            return {row["id"] for row in await session.all(_ALIVE)}
 
     async def unfinished(self) -> list[str]:
         """Sessions whose state says that there is work to do; what a start-up sweep wakes."""

@@ -106,7 +106,7 @@ sessions = sa.Table(
     sa.Index(
         "ix_sessions_needs_work",
         "id",
-        sqlite_where=sa.text("needs_work"),
+        sqlite_where=sa.text("needs_work = 1"),
         postgresql_where=sa.text("needs_work"),
     ),
     sa.Index(

@@ -178,6 +178,15 @@ class WriteSession(ReadSession):
         self._states[session_id] = text
         self._heads[session_id] = last.seq
 
+    async def event_type(self, session_id: str, event_id: str) -> str | None:
+        """The type of the event with this id in the session's log; ``None`` if there is none."""
+        kind = await self.scalar(
+            sa.select(session_events.c.type).where(
+                session_events.c.id == event_id, session_events.c.session_id == session_id
+            )
+        )
+        return None if kind is None else str(kind)
+
     def on_commit(self, callback: Callable[[], None]) -> None:
         """Call back once this transaction is durable; never if it is rolled back.
 
