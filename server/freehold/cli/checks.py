@@ -18,9 +18,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from freehold import __version__
-from freehold.app import build_model, build_sandboxes
+from freehold.app import build_sandboxes
 from freehold.cli import configuration, listening
 from freehold.errors import FreeholdError
+from freehold.models import build_model
 from freehold.ports.sandbox import Finding
 from freehold.settings import Settings
 from freehold.store import migrate

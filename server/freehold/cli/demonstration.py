@@ -20,7 +20,7 @@ from freehold.app import build_sandboxes, create_app
 from freehold.cli import configuration, listening
 from freehold.cli.console import out
 from freehold.cli.transcript import Transcript
-from freehold.errors import ConfigurationError, FreeholdError, SandboxError
+from freehold.errors import FreeholdError
 from freehold.models.demo import demo_messages
 from freehold.ports.sandbox import SandboxProvider, SandboxSpec, ToolCall
 from freehold.settings import Settings
@@ -70,7 +70,7 @@ async def _run(settings: Settings, folder: Path, agent_model: str) -> None:
     listener = listening.listen("127.0.0.1", 0)
     with listener:
         url = listening.url_of(listener, "127.0.0.1")
-        app = create_app(plan.settings)
+        app = create_app(plan.settings, sandboxes=plan.provider)
         try:
             async with asyncio.timeout(LONGEST), listening.embedded(app, listener):
                 out.print(Rule("Freehold: one session, as it happens", style="dim"))
@@ -96,20 +96,22 @@ def model_of(settings: Settings) -> str:
 
 async def _plan(settings: Settings) -> _Plan:
     """Settle where the tools run: what was asked for, else Docker, else a process."""
-    notes: list[str] = []
     if settings.sandbox != "auto":
-        provider = build_sandboxes(settings)
-        return _Plan(settings, provider, ())
+        return _Plan(settings, build_sandboxes(settings), ())
+    notes = []
     try:
         provider = build_sandboxes(settings)
-    except (ConfigurationError, SandboxError) as error:
+    except FreeholdError as error:
         notes.append(str(error))
-        settings = settings.model_copy(update={"sandbox": "process"})
-        provider = build_sandboxes(settings)
-        notes.append("So this session's tools run as plain child processes of this program.")
     else:
-        settings = settings.model_copy(update={"sandbox": provider.name})
-    return _Plan(settings, provider, tuple(notes))
+        wrong = [finding for finding in await provider.check() if finding.status == "error"]
+        if not wrong:
+            return _Plan(settings, provider, ())
+        notes += [f"{f.detail}{f' ({f.mend})' if f.mend else ''}" for f in wrong]
+        await provider.close()
+    settings = settings.model_copy(update={"sandbox": "process"})
+    provider = build_sandboxes(settings)
+    return _Plan(settings, provider, (*notes, "So the tools run in a process of this machine."))
 
 
 async def _session(client: anthropic.AsyncAnthropic, app: FastAPI, agent_model: str) -> None:

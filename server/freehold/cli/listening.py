@@ -9,7 +9,7 @@ import ipaddress
 import signal
 import socket
 import threading
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Generator, Mapping
 from typing import Any
 
 import uvicorn
@@ -100,10 +100,12 @@ class Server(uvicorn.Server):
     ``state`` is what the application's lifespan yielded; requests find it in their scope.
     """
 
-    def __init__(self, app: Any, state: dict[str, Any], on_start: Callable[[], None]) -> None:
+    def __init__(
+        self, app: FastAPI, state: Mapping[str, Any], on_start: Callable[[], None]
+    ) -> None:
         super().__init__(
             uvicorn.Config(
-                app,
+                AccessLog(app),
                 http="httptools",
                 # We run the lifespan ourselves: uvicorn would turn its errors into a log line.
                 lifespan="off",
@@ -114,6 +116,7 @@ class Server(uvicorn.Server):
                 timeout_keep_alive=75,
             )
         )
+        self._app = app
         self._state = state
         self._on_start = on_start
 
@@ -122,6 +125,11 @@ class Server(uvicorn.Server):
         self.lifespan.state.update(self._state)
         await super().startup(sockets)
         self._on_start()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the open streams, which would wait for events for ever, then the rest."""
+        self._app.state.services.streams.close()
+        await super().shutdown(sockets)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -147,7 +155,7 @@ class Server(uvicorn.Server):
 async def run(app: FastAPI, listener: socket.socket, on_start: Callable[[], None]) -> None:
     """Serve ``app`` until SIGINT or SIGTERM; what the application raises at its start comes out."""
     async with app.router.lifespan_context(app) as state:
-        await Server(AccessLog(app), dict(state or {}), on_start).serve(sockets=[listener])
+        await Server(app, state or {}, on_start).serve(sockets=[listener])
 
 
 @contextlib.asynccontextmanager
@@ -155,7 +163,7 @@ async def embedded(app: FastAPI, listener: socket.socket) -> AsyncIterator[None]
     """Serve ``app`` in this event loop for the length of the block; signals stay the caller's."""
     up = asyncio.Event()
     async with app.router.lifespan_context(app) as state:
-        server = Server(AccessLog(app), dict(state or {}), up.set)
+        server = Server(app, state or {}, up.set)
         # `serve` would take the signals; its inner part does not.
         running = asyncio.create_task(server._serve(sockets=[listener]))
         try:

@@ -1,0 +1,115 @@
+# Everything a person or a CI machine does with a checkout. `make help` lists it.
+
+SHELL := /bin/sh
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# The first interpreter that is new enough; name another with `make PYTHON=…`.
+ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c '$(ENOUGH)' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+
+VENV := .venv
+BIN := $(VENV)/bin
+DEPENDENCIES := $(VENV)/.dependencies
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
+WORKERS ?= 2
+ARGS ?=
+
+.PHONY: help
+help:  ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: setup
+setup: $(READY)  ## Install Freehold and its locked dependencies into .venv
+
+$(DEPENDENCIES): requirements.lock
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Freehold needs Python 3.11 or newer and found none." >&2; \
+		echo "Install one, or name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; fi
+	@"$(PYTHON)" -c '$(ENOUGH)' || { \
+		echo "Freehold needs Python 3.11 or newer; $(PYTHON) is $$("$(PYTHON)" -V 2>&1)." >&2; exit 1; }
+	@echo "Setting up $(VENV) with $$("$(PYTHON)" -V) …"
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing $$(grep -c '^[a-z0-9]' requirements.lock) locked packages …"
+	@$(PIP) install -q --require-hashes -r requirements.lock
+	@touch $@
+
+$(READY): $(DEPENDENCIES) pyproject.toml
+	@$(PIP) install -q --no-deps --no-build-isolation -e .
+	@touch $@
+	@echo "Set up."
+
+.PHONY: run
+run: $(READY)  ## Set up, then run one real session and print it as it happens
+	@case "$${FREEHOLD_SANDBOX:-auto}" in \
+		auto|docker) $(BIN)/freehold image build --if-needed --if-possible ;; esac
+	@$(BIN)/freehold demo
+
+.PHONY: serve
+serve: $(READY)  ## Run the server
+	@$(BIN)/freehold serve
+
+.PHONY: image
+image: $(READY)  ## Build the sandbox image
+	@$(BIN)/freehold image build $(ARGS)
+
+.PHONY: test
+test: $(READY)  ## Run the whole test suite; ARGS are pytest's
+	$(PYTEST) $(ARGS)
+
+.PHONY: format
+format: $(READY)  ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+.PHONY: lint
+lint: $(READY)  ## Check format and lint rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+.PHONY: types
+types: $(READY)  ## Check types, strictly
+	$(BIN)/mypy
+
+.PHONY: imports
+imports: $(READY)  ## Check that the rooms import only downwards
+	$(BIN)/lint-imports
+
+# The core must be covered whole by its own tests and the playbooks alone, so it has a run of its
+# own: what an API test happens to touch does not count.
+.PHONY: cover-core
+cover-core: $(READY)  ## Test the core; every branch must be covered
+	COVERAGE_FILE=.coverage.core $(PYTEST) tests/unit/core tests/playbooks \
+		--cov=freehold.core --cov-branch --cov-report=term-missing:skip-covered --cov-fail-under=100
+
+.PHONY: cover
+cover: $(READY)  ## Run the whole test suite; 85 % of all branches must be covered
+	$(PYTEST) --cov=freehold --cov-branch --cov-report=term-missing:skip-covered \
+		--cov-fail-under=85 $(ARGS)
+
+.PHONY: check
+check: lint types imports cover-core cover  ## All that CI checks
+
+.PHONY: lock
+lock: $(READY)  ## Bring requirements.lock up to date with pyproject.toml
+	@$(PIP) install -q uv
+	$(BIN)/uv pip compile -q pyproject.toml --group dev --universal --generate-hashes \
+		--no-header --no-annotate --python-version 3.11 $(ARGS) -o requirements.lock
+
+.PHONY: docs
+docs: $(READY)  ## Make the documents that are made from code
+	$(BIN)/freehold config docs --output docs/CONFIGURATION.md
+
+.PHONY: clean
+clean:  ## Remove what tools left behind, not .data
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis .schemathesis \
+		.coverage .coverage.* htmlcov dist build
+	find server tests migrations -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean  ## Remove .venv as well
+	rm -rf $(VENV)
