@@ -28,16 +28,6 @@ from freehold.ports.log import SessionSpec, Transaction
 _ACTIVE = frozenset({"running", "rescheduling"})
 
 
-def initial_state(spec: SessionSpec) -> SessionState:
-    """The fold of an empty log."""
-    return SessionState(
-        session_id=spec.session_id,
-        primary_thread_id=spec.primary_thread_id,
-        agent_name=spec.agent["name"],
-        created_at=spec.created_at,
-    )
-
-
 class Intake:
     """Appends what clients send and wakes the sessions that have to act on it."""
 
@@ -45,6 +35,15 @@ class Intake:
         self._sessions = sessions
         self._dispatcher = dispatcher
         self._clock = clock
+
+    def initial_state(self, spec: SessionSpec) -> SessionState:
+        """The fold of an empty log; what a session's row is inserted with."""
+        return SessionState(
+            session_id=spec.session_id,
+            primary_thread_id=spec.primary_thread_id,
+            agent_name=spec.agent["name"],
+            created_at=spec.created_at,
+        )
 
     async def begin(
         self, tx: Transaction, spec: SessionSpec, events: Sequence[ClientEvent]
@@ -55,7 +54,7 @@ class Intake:
             InvalidRequest, NotSupported: as for :meth:`send`.
         """
         if not events:
-            return initial_state(spec)
+            return self.initial_state(spec)
         state, _ = await self._take(tx, spec.session_id, events)
         return state
 
