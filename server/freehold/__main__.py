@@ -1,0 +1,5 @@
+"""``python -m freehold``: the command line."""
+
+from freehold.cli import main
+
+main()
