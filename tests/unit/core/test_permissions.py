@@ -25,3 +25,7 @@ def test_each_policy_gives_its_permission() -> None:
 def test_a_toolset_that_lists_fewer_tools_has_no_others() -> None:
     partial = [{**TOOLS[0], "configs": TOOLS[0]["configs"][:1]}]
     assert evaluate(partial, "read").permission == "deny"
+
+
+def test_other_toolsets_are_passed_over() -> None:
+    assert evaluate([TOOLS[2], TOOLS[1], TOOLS[0]], "read").permission == "allow"
