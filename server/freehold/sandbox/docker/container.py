@@ -1,0 +1,277 @@
+"""The container of one session: its name and labels, how it is made, started and found.
+
+Everything here blocks and runs in a thread (:meth:`Engine.run`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import tarfile
+from dataclasses import dataclass
+from typing import Any
+
+from docker import DockerClient
+from docker.errors import APIError, DockerException, NotFound
+
+from freehold.errors import SandboxUnavailable
+from freehold.ports.sandbox import Layout
+from freehold.sandbox.channel import toolbox_archive, toolbox_version
+from freehold.sandbox.docker.engine import is_conflict, refused
+from freehold.sandbox.docker.hardening import Limits, host_options
+from freehold.sandbox.image_definition import (
+    LABEL_DEFINITION,
+    LABEL_TOOLBOX,
+    PYTHON_PATH,
+    STATE_DIR,
+    TOOLBOX_PATH,
+)
+
+LABEL_OWNER = "dev.freehold.owner"
+LABEL_SESSION = "dev.freehold.session"
+LABEL_CREATED = "dev.freehold.created"
+LABEL_PYTHON = "dev.freehold.python"
+
+LAYOUT = Layout()
+SOCKET = f"{STATE_DIR}/toolbox.sock"
+
+_STOP_SECONDS = 2
+_TRIES = 3
+_AGENT = 1000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What every container of a provider has in common."""
+
+    owner: str
+    image: str
+    limits: Limits
+
+
+@dataclass(frozen=True)
+class Running:
+    """A container that runs: its id, and the Python its toolbox uses."""
+
+    id: str
+    python: str
+    fresh: bool
+    """Whether this very call started it."""
+
+    @property
+    def connect_command(self) -> list[str]:
+        """The program that relays its standard streams to the toolbox."""
+        return [*_toolbox(self.python), "connect", "--socket", SOCKET]
+
+
+def container_name(owner: str, session_id: str) -> str:
+    """The name that makes a second container for one session impossible."""
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", session_id):
+        session_id = hashlib.sha256(session_id.encode()).hexdigest()[:32]
+    return f"freehold-{owner[:12]}-{session_id}"
+
+
+def ensure_running(
+    client: DockerClient, recipe: Recipe, session_id: str, *, created: str
+) -> Running:
+    """The session's container, running: found, started again, or made.
+
+    Several processes may ask at once: the engine lets one of them have the name.
+
+    Raises:
+        SandboxUnavailable: the engine could not; says why.
+    """
+    name = container_name(recipe.owner, session_id)
+    try:
+        for _ in range(_TRIES):
+            found = inspect(client, name)
+            if found is None:
+                container = _create(client, recipe, name, session_id, created)
+                if container is None:
+                    continue
+                return container
+            if found["Config"]["Labels"].get(LABEL_OWNER) != recipe.owner:
+                raise SandboxUnavailable(
+                    f"A container named {name} is there that this installation does not own."
+                )
+            if found["State"].get("Dead") or found["State"]["Status"] == "removing":
+                remove(client, name)
+                continue
+            running = _resume(client, found)
+            if running is not None:
+                return running
+    except DockerException as error:
+        raise refused(recipe.image, "start the sandbox", error) from error
+    raise SandboxUnavailable(f"The container {name} is made and removed by others all the time.")
+
+
+def restart(client: DockerClient, container: str, image: str) -> None:
+    """End the container's processes and start it again, with today's toolbox.
+
+    Raises:
+        SandboxUnavailable: the engine could not; says why.
+    """
+    try:
+        client.api.stop(container, timeout=_STOP_SECONDS)
+        _put_toolbox(client, container)
+        client.api.start(container)
+    except DockerException as error:
+        raise refused(image, "start the sandbox again", error) from error
+
+
+def remove(client: DockerClient, container: str) -> None:
+    """Kill and delete the container and its anonymous volumes. None: no-op.
+
+    Raises:
+        DockerException: the engine could not.
+    """
+    try:
+        client.api.remove_container(container, force=True, v=True)
+    except NotFound:
+        return
+    except APIError as error:
+        # Somebody else is removing it; done is done.
+        if not is_conflict(error):
+            raise
+        try:
+            client.api.wait(container, condition="removed")
+        except NotFound:
+            return
+
+
+def inspect(client: DockerClient, container: str) -> dict[str, Any] | None:
+    """What the engine knows of a container; ``None``: there is none.
+
+    Raises:
+        DockerException: the engine could not tell.
+    """
+    try:
+        found: dict[str, Any] = client.api.inspect_container(container)
+    except NotFound:
+        return None
+    return found
+
+
+def how_it_ended(found: dict[str, Any] | None, limits: Limits) -> str:
+    """One sentence about a container that no longer serves."""
+    if found is None:
+        return "its container was removed"
+    state = found["State"]
+    if state.get("OOMKilled"):
+        return f"it used more than its memory limit of {limits.memory}"
+    if state["Running"]:
+        return "its container runs, and its toolbox does not answer"
+    detail = f"exit status {state.get('ExitCode')}"
+    if state.get("Error"):
+        detail += f", {state['Error']}"
+    return f"its main process ended ({detail})"
+
+
+def _resume(client: DockerClient, found: dict[str, Any]) -> Running | None:
+    """A container that exists, brought to run; ``None``: it vanished meanwhile."""
+    container, state = found["Id"], found["State"]
+    labels = found["Config"]["Labels"]
+    python = labels.get(LABEL_PYTHON, "python3")
+    try:
+        if state.get("Paused"):
+            client.api.unpause(container)
+        elif not state["Running"]:
+            if labels.get(LABEL_TOOLBOX) != toolbox_version():
+                _put_toolbox(client, container)
+            client.api.start(container)
+            return Running(container, python, fresh=True)
+    except NotFound:
+        return None
+    return Running(container, python, fresh=False)
+
+
+def _create(
+    client: DockerClient, recipe: Recipe, name: str, session_id: str, created: str
+) -> Running | None:
+    """A new container, started; ``None``: somebody else has just made one of this name."""
+    image: dict[str, Any] = client.images.get(recipe.image).attrs
+    labels: dict[str, str] = image["Config"].get("Labels") or {}
+    ours = LABEL_DEFINITION in labels
+    python = PYTHON_PATH if ours else "python3"
+    try:
+        container: str = client.api.create_container(
+            recipe.image,
+            name=name,
+            entrypoint=_toolbox(python),
+            command=[
+                *("serve", "--state", STATE_DIR, "--socket", SOCKET),
+                *("--workdir", LAYOUT.workdir, "--outputs", LAYOUT.outputs),
+            ],
+            user=recipe.limits.user,
+            hostname="sandbox",
+            working_dir="/",
+            # An image's own health check would be a process of ours every few seconds.
+            healthcheck={"test": ["NONE"]},
+            labels={
+                LABEL_OWNER: recipe.owner,
+                LABEL_SESSION: session_id,
+                LABEL_CREATED: created,
+                LABEL_TOOLBOX: toolbox_version(),
+                LABEL_PYTHON: python,
+            },
+            host_config=client.api.create_host_config(**host_options(recipe.limits)),
+        )["Id"]
+    except APIError as error:
+        if is_conflict(error):
+            return None
+        raise
+    try:
+        if not ours:
+            _put(client, container, "/", _foreign_places())
+        if labels.get(LABEL_TOOLBOX) != toolbox_version():
+            _put_toolbox(client, container)
+        client.api.start(container)
+    except BaseException:
+        remove(client, container)
+        raise
+    return Running(container, python, fresh=True)
+
+
+def _toolbox(python: str) -> list[str]:
+    # -I -S: nothing the agent installs or sets changes what the toolbox imports.
+    return [python, "-I", "-S", TOOLBOX_PATH]
+
+
+def _put_toolbox(client: DockerClient, container: str) -> None:
+    name = TOOLBOX_PATH.removeprefix("/opt/")
+    _put(client, container, "/opt", [(_entry(name, 0o644), toolbox_archive())])
+
+
+def _foreign_places() -> list[tuple[tarfile.TarInfo, bytes]]:
+    """The folders that an image not built by Freehold lacks."""
+    places = [
+        _entry("opt/freehold", 0o755, folder=True),
+        _entry("mnt/session", 0o755, folder=True),
+        _entry(LAYOUT.outputs.lstrip("/"), 0o755, folder=True, owner=_AGENT),
+        _entry(LAYOUT.workdir.lstrip("/"), 0o755, folder=True, owner=_AGENT),
+        _entry(STATE_DIR.lstrip("/"), 0o700, folder=True, owner=_AGENT),
+    ]
+    return [(place, b"") for place in places]
+
+
+def _entry(name: str, mode: int, *, folder: bool = False, owner: int = 0) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.mode, info.uid, info.gid = mode, owner, owner
+    if folder:
+        info.type = tarfile.DIRTYPE
+    return info
+
+
+def _put(
+    client: DockerClient,
+    container: str,
+    folder: str,
+    entries: list[tuple[tarfile.TarInfo, bytes]],
+) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for info, data in entries:
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    client.api.put_archive(container, folder, buffer.getvalue())
