@@ -1,12 +1,14 @@
 """SQLite as this store uses it: one driver connection class and one set of PRAGMAs.
 
-SQLite runs in a thread of its own, and every hop between the event loop and that thread costs
-more than the statement it carries. So a statement is opened, run, fetched and closed in one hop,
-and the ``BEGIN`` that it may need travels with it.
+A statement on a warm database takes some ten microseconds, a hop to another thread and back
+several hundred. So statements run where they are called, in the event loop's thread; what may
+take long goes to the connection's own thread: a commit, which waits for the disk, and anything
+that finds the database locked by another process.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -43,31 +45,55 @@ class SqliteConnection(aiosqlite.Connection):
         self._begin = begin
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do ``work`` in the connection's thread, inside a transaction, in one hop."""
-        result: T = await self._execute(self._in_transaction, work)  # type: ignore[no-untyped-call]
+        """Do ``work`` inside a transaction, at once unless another process is in the way."""
+        connection = self._conn
+        first = not connection.in_transaction
+        try:
+            if first:
+                connection.execute(self._begin)
+            return work(connection)
+        except sqlite3.OperationalError as error:
+            # Only the first statement of a transaction can find the database locked.
+            if not first or error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+        connection.rollback()
+        result: T = await self._execute(self._patiently, work)  # type: ignore[no-untyped-call]
         return result
 
-    def _in_transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+    def _patiently(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._conn
-        if not connection.in_transaction:
+        connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_SECONDS * 1000)}")
+        try:
             connection.execute(self._begin)
-        return work(connection)
+            return work(connection)
+        finally:
+            connection.execute("PRAGMA busy_timeout = 0")
+
+    async def commit(self) -> None:
+        """Make the transaction durable, in the connection's thread."""
+        if self._conn.in_transaction:
+            await super().commit()
+
+    async def rollback(self) -> None:
+        """Take the transaction back, or let go of the snapshot; neither touches the disk."""
+        self._conn.rollback()
+
+    async def _connect(self) -> SqliteConnection:
+        try:
+            await super()._connect()
+        except BaseException:
+            # Whoever is cancelled here may close the loop next, to which the thread reports.
+            await asyncio.to_thread(self._thread.join)
+            raise
+        return self
 
     def cursor(self) -> SqliteCursor:  # type: ignore[override]
         """A cursor; costs nothing until it runs something."""
         return SqliteCursor(self)
 
 
-class ReadOnlySqliteConnection(SqliteConnection):
-    """A connection that only reads, and so need not wait to be told that it has stopped."""
-
-    async def rollback(self) -> None:
-        """Let go of the snapshot. What comes next on this connection comes after it."""
-        self._tx.put_nowait((None, self._conn.rollback))
-
-
 class SqliteCursor:
-    """What SQLAlchemy's asyncio adapter asks of a cursor, one hop for each statement."""
+    """What SQLAlchemy's asyncio adapter asks of a cursor: run, fetch and close in one."""
 
     def __init__(self, connection: SqliteConnection) -> None:
         self._connection = connection
@@ -125,7 +151,7 @@ def engine(path: Path, role: Literal["reader", "writer"]) -> AsyncEngine:
         def connect() -> sqlite3.Connection:
             connection = sqlite3.connect(
                 path,
-                timeout=BUSY_TIMEOUT_SECONDS,
+                timeout=BUSY_TIMEOUT_SECONDS,  # until set up
                 isolation_level=None,  # transactions begin where we say
                 check_same_thread=False,
                 cached_statements=256,
@@ -134,11 +160,10 @@ def engine(path: Path, role: Literal["reader", "writer"]) -> AsyncEngine:
                 connection.execute(pragma)
             if reader:
                 connection.execute("PRAGMA query_only = ON")
+            connection.execute("PRAGMA busy_timeout = 0")
             return connection
 
-        if reader:
-            return ReadOnlySqliteConnection(connect, "BEGIN")
-        return SqliteConnection(connect, "BEGIN IMMEDIATE")
+        return SqliteConnection(connect, "BEGIN" if reader else "BEGIN IMMEDIATE")
 
     return create_async_engine(
         sa.URL.create("sqlite+aiosqlite", database=str(path)),
