@@ -95,10 +95,12 @@ cover: $(READY)  ## Run the whole test suite; 85 % of all branches must be cover
 check: lint types imports cover-core cover  ## All that CI checks
 
 .PHONY: lock
-lock: $(READY)  ## Bring requirements.lock up to date with pyproject.toml
+lock: $(READY)  ## Bring the locked requirements up to date with pyproject.toml
 	@$(PIP) install -q uv
 	$(BIN)/uv pip compile -q pyproject.toml --group dev --universal --generate-hashes \
 		--no-header --no-annotate --python-version 3.11 $(ARGS) -o requirements.lock
+	$(BIN)/uv pip compile -q pyproject.toml -c requirements.lock --universal --generate-hashes \
+		--no-header --no-annotate --python-version 3.11 -o requirements-server.lock
 
 .PHONY: docs
 docs: $(READY)  ## Make the documents that are made from code

@@ -28,7 +28,12 @@ class Settings(BaseSettings):
     """The values a running Freehold is made of."""
 
     model_config = SettingsConfigDict(
-        env_prefix="FREEHOLD_", extra="ignore", frozen=True, validate_default=True
+        env_prefix="FREEHOLD_",
+        # Compose files pass on variables that are not set as empty ones.
+        env_ignore_empty=True,
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
     )
 
     host: str = Field(

@@ -79,7 +79,7 @@ def reference() -> str:
     lines = [_HEAD]
     for name, field in Settings.model_fields.items():
         default = field.get_default()
-        shown = "" if default is None or default == () else f"`{default}`"
+        shown = "" if default is None or default == () else f"`{_literal(default)}`"
         lines.append(
             f"| `{configuration.variable(name)}` | {_values(field.annotation)} | {shown} "
             f"| {_cell(field.description or '')} |\n"
@@ -101,6 +101,10 @@ def _values(annotation: Any) -> str:
     words = {bool: "`true`, `false`", int: "whole number", float: "number", Path: "path",
              str: "text", SecretStr: "secret"}  # fmt: skip
     return words[annotation]
+
+
+def _literal(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _cell(text: str) -> str:

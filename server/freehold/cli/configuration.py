@@ -19,6 +19,8 @@ from freehold.telemetry import MASK, Redactor
 
 PREFIX = "FREEHOLD_"
 
+_TESTS_OWN = "FREEHOLD_TEST_"
+
 
 @dataclass(frozen=True)
 class Value:
@@ -88,7 +90,13 @@ def unknown_names() -> list[str]:
     """Variables and keys of the file that look like settings and are none: spelling mistakes."""
     known = {n.upper() for name, field in Settings.model_fields.items() for n in _env(name, field)}
     known.add(CONFIG_VARIABLE)
-    strange = [n for n in os.environ if n.upper().startswith(PREFIX) and n.upper() not in known]
+    strange = [
+        name
+        for name in os.environ
+        if name.upper().startswith(PREFIX)
+        and not name.upper().startswith(_TESTS_OWN)
+        and name.upper() not in known
+    ]
     in_file = [
         f"{key} (in {config_file()})" for key in _read_file() if key not in Settings.model_fields
     ]
@@ -144,7 +152,7 @@ def _env(name: str, field: FieldInfo) -> list[str]:
 def _source(name: str, field: FieldInfo, given: Mapping[str, Any], file: Mapping[str, Any]) -> str:
     if name in given:
         return "option"
-    environment = {key.upper(): key for key in os.environ}
+    environment = {key.upper(): key for key, value in os.environ.items() if value}
     for candidate in _env(name, field):
         if candidate.upper() in environment:
             return environment[candidate.upper()]
