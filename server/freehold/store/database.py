@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from freehold.errors import ConfigurationError
 from freehold.store import migrate, postgres, sqlite
 from freehold.store.locks import KeyedLocks
+from freehold.store.log_rows import CoreLogRows, LogRows, SqliteLogRows
 from freehold.store.units import ReadSession, WriteSession, uninterrupted
 
 __all__ = ["Database", "ReadSession", "WriteSession"]
@@ -103,15 +104,19 @@ class Database:
         try:
             async with AsyncExitStack() as held:
                 connection = await self._connection(held)
-                session = WriteSession(connection, self._locks, held)
+                rows = self._log_rows(connection)
+                session = WriteSession(connection, rows, self._locks, held)
                 try:
                     yield session
                 except BaseException:
-                    await uninterrupted(connection.rollback())
+                    await uninterrupted(rows.rollback())
                     raise
-                await uninterrupted(_finish(session, connection))
+                await uninterrupted(_finish(session, rows))
         finally:
             self._tasks_writing.discard(task)
+
+    def _log_rows(self, connection: AsyncConnection) -> LogRows:
+        return SqliteLogRows(connection) if self.is_sqlite else CoreLogRows(connection)
 
     async def _connection(self, held: AsyncExitStack) -> AsyncConnection:
         if not self.is_sqlite:
@@ -126,11 +131,11 @@ class Database:
         return self._writer
 
 
-async def _finish(session: WriteSession, connection: AsyncConnection) -> None:
+async def _finish(session: WriteSession, rows: LogRows) -> None:
     try:
         await session.commit()
     except BaseException:
-        await connection.rollback()
+        await rows.rollback()
         raise
 
 

@@ -17,24 +17,12 @@ from freehold.core.state import SessionState
 from freehold.errors import SequenceConflict
 from freehold.store import codec
 from freehold.store.locks import KeyedLocks
-from freehold.store.tables import session_events, sessions
+from freehold.store.log_rows import LogRows
+from freehold.store.tables import session_events
 
 T = TypeVar("T")
 
 _log = structlog.get_logger(__name__)
-
-_OF_SESSION = sessions.c.id == sa.bindparam("of_session")
-_LOCK = (
-    sa.select(sessions.c.head_seq, sessions.c.state)
-    .where(_OF_SESSION, sessions.c.deleted_at.is_(None))
-    .with_for_update()  # SQLite needs none and SQLAlchemy leaves it out
-)
-_STATE = sa.select(sessions.c.state).where(_OF_SESSION)
-_HEAD = sa.select(sessions.c.head_seq).where(_OF_SESSION)
-_INSERT = sa.insert(session_events)
-_ADVANCE = sa.update(sessions).where(
-    _OF_SESSION, sessions.c.head_seq == sa.bindparam("expected_seq")
-)
 
 
 async def uninterrupted(work: Coroutine[Any, Any, T]) -> T:
@@ -88,8 +76,15 @@ class WriteSession(ReadSession):
     ``status`` or ``needs_work`` does it through :meth:`append`, nobody by hand.
     """
 
-    def __init__(self, connection: AsyncConnection, locks: KeyedLocks, held: AsyncExitStack):
+    def __init__(
+        self,
+        connection: AsyncConnection,
+        rows: LogRows,
+        locks: KeyedLocks,
+        held: AsyncExitStack,
+    ) -> None:
         super().__init__(connection)
+        self._rows = rows
         self._locks = locks
         self._held = held
         self._locked: list[str] = []
@@ -114,11 +109,10 @@ class WriteSession(ReadSession):
                 the order of ids so that two transactions cannot wait for each other.
         """
         await self._hold(session_id)
-        row = await self.first(_LOCK, {"of_session": session_id})
-        if row is None:
+        found = await self._rows.lock(session_id)
+        if found is None:
             return None
-        head = int(row["head_seq"])
-        self._states[session_id] = row["state"]
+        head, self._states[session_id] = found
         self._heads[session_id] = head
         return head
 
@@ -130,7 +124,7 @@ class WriteSession(ReadSession):
         """
         text = self._states.get(session_id)
         if text is None:
-            text = await self.scalar(_STATE, {"of_session": session_id})
+            text = await self._rows.state(session_id)
         if text is None:
             raise LookupError(f"no session {session_id}")
         return codec.load_state(text)
@@ -157,24 +151,22 @@ class WriteSession(ReadSession):
             raise SequenceConflict(session_id, expected_seq, known)
         last = records[-1]
         text = codec.dump_state(state)
-        values: dict[str, Any] = {
-            "head_seq": last.seq,
-            "status": state.status,
-            "state": text,
-            "needs_work": state.needs_work,
-            "updated_at": last.processed_at,
-        }
-        if state.deleted:
-            values["deleted_at"] = last.processed_at
-        changed = await self.execute(
-            _ADVANCE, {"of_session": session_id, "expected_seq": expected_seq, **values}
+        advanced = await self._rows.advance(
+            session_id,
+            expected_seq,
+            head_seq=last.seq,
+            status=state.status,
+            state=text,
+            needs_work=state.needs_work,
+            updated_at=last.processed_at,
+            deleted_at=last.processed_at if state.deleted else None,
         )
-        if changed != 1:
-            actual = await self.scalar(_HEAD, {"of_session": session_id})
+        if not advanced:
+            actual = await self._rows.head(session_id)
             if actual is None:
                 raise LookupError(f"no session {session_id}")
-            raise SequenceConflict(session_id, expected_seq, int(actual))
-        await self.execute(_INSERT, [codec.to_row(session_id, record) for record in records])
+            raise SequenceConflict(session_id, expected_seq, actual)
+        await self._rows.insert([codec.to_row(session_id, record) for record in records])
         self._states[session_id] = text
         self._heads[session_id] = last.seq
 
@@ -196,7 +188,7 @@ class WriteSession(ReadSession):
 
     async def commit(self) -> None:
         """Make it durable and tell who asked. For :class:`Database` alone."""
-        await self._connection.commit()
+        await self._rows.commit()
         for callback in self._callbacks:
             try:
                 callback()
