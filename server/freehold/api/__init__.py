@@ -10,23 +10,31 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
-from freehold.api import agents, auth, errors, openapi
-from freehold.api.agents import routes as agent_routes
+from freehold.api import auth, errors, openapi
+from freehold.api.agents.routes import router as agents
 from freehold.api.deps import ApiServices
+from freehold.api.environments.routes import router as environments
+from freehold.api.events.routes import router as events
 from freehold.api.gate import Gate
+from freehold.api.health.routes import router as health
+from freehold.api.health.service import Watch
+from freehold.api.sessions.routes import router as sessions
+from freehold.api.threads.routes import router as threads
 
-__all__ = ["ApiServices", "agents", "install"]
+__all__ = ["ApiServices", "install"]
 
 
 def install(app: FastAPI, services: ApiServices) -> None:
     """Have ``app`` answer the API out of ``services``.
 
     The caller runs what is behind them, and calls ``services.streams.close()`` when the server
-    is told to stop.
+    is told to stop, before it waits for its connections: streams never end by themselves.
     """
     app.state.services = services
+    app.state.watch = Watch(services)
     app.router.redirect_slashes = False
-    app.include_router(agent_routes.router)
+    for router in (agents, environments, sessions, events, threads, health):
+        app.include_router(router)
     errors.install(app)
     app.openapi = lambda: openapi.build(app)  # type: ignore[method-assign]
     app.add_middleware(

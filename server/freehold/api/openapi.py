@@ -27,6 +27,7 @@ _REFUSALS = {
     500: "A bug",
 }
 _CONFLICT = "A precondition failed"
+_FORBIDDEN = "The key does not reach this"
 _HEADERS = {
     "request-id": {"description": "Identifies the request", "schema": {"type": "string"}},
 }
@@ -40,6 +41,7 @@ def operation(
     body: type[BaseModel] | None = None,
     query: type[Query] | None = None,
     conflict: bool = False,
+    forbidden: bool = False,
     stream: str | None = None,
 ) -> dict[str, Any]:
     """Arguments of a route decorator.
@@ -61,6 +63,8 @@ def operation(
         parameters.append(_LAST_EVENT_ID)
     extra["parameters"] = parameters
     refusals = _REFUSALS | ({409: _CONFLICT} if conflict else {})
+    if forbidden:
+        refusals |= {403: _FORBIDDEN}
     responses: dict[int | str, dict[str, Any]] = {
         status: {"description": text, "headers": _HEADERS, "content": _ERROR}
         for status, text in refusals.items()

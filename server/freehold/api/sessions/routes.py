@@ -1,0 +1,87 @@
+"""``/v1/sessions``."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from freehold.api import requests, responses
+from freehold.api.deps import services, workspace_id
+from freehold.api.openapi import operation
+from freehold.api.sessions import service
+from freehold.api.sessions.schemas import (
+    DeletedSession,
+    Session,
+    SessionCreateParams,
+    SessionListQuery,
+    SessionPage,
+    SessionUpdateParams,
+)
+
+router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
+
+
+@router.post("", **operation("Create a session", Session, body=SessionCreateParams))
+async def create_session(request: Request) -> Response:
+    """Idle, or running at once if it is given `initial_events`."""
+    params = await requests.read(request, SessionCreateParams)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        session = await service.create(
+            tx, workspace_id(request), params, behind.intake, behind.clock
+        )
+    return responses.shown(service.shown(session, behind.clock.now()))
+
+
+@router.get("", **operation("List sessions", SessionPage, query=SessionListQuery))
+async def list_sessions(request: Request) -> Response:
+    """By time of creation, newest first unless asked otherwise; cursors lead both ways."""
+    query = requests.query(request, SessionListQuery)
+    behind = services(request)
+    async with behind.database.read() as session:
+        rows, cursors = await service.listed(session, workspace_id(request), query)
+    now = behind.clock.now()
+    return responses.page(
+        [service.shown(row, now) for row in rows], cursors.next_page, cursors.prev_page
+    )
+
+
+@router.get("/{session_id}", **operation("Retrieve a session", Session))
+async def retrieve_session(request: Request, session_id: str) -> Response:
+    """One session, archived or not."""
+    behind = services(request)
+    async with behind.database.read() as session:
+        row = await service.find(session, workspace_id(request), session_id)
+    return responses.shown(service.shown(row, behind.clock.now()))
+
+
+@router.post("/{session_id}", **operation("Update a session", Session, body=SessionUpdateParams))
+async def update_session(request: Request, session_id: str) -> Response:
+    """Title and metadata at any time; the agent's tools while it is idle."""
+    params = await requests.read(request, SessionUpdateParams)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        row = await service.update(tx, workspace_id(request), session_id, params, behind.intake)
+    return responses.shown(service.shown(row, behind.clock.now()))
+
+
+@router.delete("/{session_id}", **operation("Delete a session", DeletedSession))
+async def delete_session(request: Request, session_id: str) -> Response:
+    """Not while it runs."""
+    behind = services(request)
+    async with behind.database.write() as tx:
+        deleted = await service.delete(tx, workspace_id(request), session_id, behind.intake)
+    return responses.shown(DeletedSession(id=deleted, type="session_deleted"))
+
+
+@router.post("/{session_id}/archive", **operation("Archive a session", Session))
+async def archive_session(request: Request, session_id: str) -> Response:
+    """Terminated for good; not while it runs; again is no error."""
+    await requests.read_nothing(request)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        row = await service.archive(
+            tx, workspace_id(request), session_id, behind.intake, behind.clock
+        )
+    return responses.shown(service.shown(row, behind.clock.now()))

@@ -1,0 +1,362 @@
+"""What happens to sessions (spec 5). Never commits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from freehold.api import pages
+from freehold.api.agents import definition as definitions
+from freehold.api.agents import service as agent_service
+from freehold.api.agents import tools
+from freehold.api.deps import Intake
+from freehold.api.environments import service as environment_service
+from freehold.api.events.schemas import client_events
+from freehold.api.sessions import support
+from freehold.api.sessions.schemas import (
+    AgentWithOverridesParams,
+    Session,
+    SessionAgentUpdateParams,
+    SessionCreateParams,
+    SessionListQuery,
+    SessionUpdateParams,
+)
+from freehold.core.cursors import Cursor, Direction
+from freehold.core.events import Json, SessionUpdated
+from freehold.core.ids import is_id
+from freehold.core.merge import metadata_problem, patch_metadata
+from freehold.core.usage import render_stats, render_usage
+from freehold.errors import InvalidRequest, NotFound
+from freehold.ports.clock import Clock
+from freehold.ports.log import SessionSpec
+from freehold.store import sessions
+from freehold.store.sessions import SessionRow
+from freehold.store.units import ReadSession, WriteSession
+
+LIST = "sessions"
+_OLD_PREFIX = "session_"
+
+
+def normalise(session_id: str) -> str:
+    """The id with today's prefix; ``session_…`` is tolerated (spec 1.9)."""
+    if session_id.startswith(_OLD_PREFIX):
+        return "sesn_" + session_id.removeprefix(_OLD_PREFIX)
+    return session_id
+
+
+def missing(session_id: str) -> NotFound:
+    """The session is not there, or not in this workspace."""
+    return NotFound(f"Session not found: {session_id[:200]}")
+
+
+async def find(session: ReadSession, workspace_id: str, session_id: str) -> SessionRow:
+    """A session.
+
+    Raises:
+        NotFound: no such session; what is no id is not there either (spec 1.4).
+    """
+    session_id = normalise(session_id)
+    row = None
+    if is_id("sesn", session_id):
+        row = await sessions.get(session, workspace_id, session_id)
+    if row is None:
+        raise missing(session_id)
+    return row
+
+
+async def create(
+    tx: WriteSession, workspace_id: str, params: SessionCreateParams, intake: Intake, clock: Clock
+) -> SessionRow:
+    """Start a session, with its first events if there are any.
+
+    Raises:
+        NotFound: no such agent, version or environment.
+        InvalidRequest: it does not hold together, or something it needs is archived.
+        NotSupported: it needs what this version lacks.
+    """
+    support.refuse_fields(params)
+    metadata = dict(params.metadata or {})
+    _check_metadata(metadata)
+    agent = await _snapshot(tx, workspace_id, params)
+    environment = await environment_service.find(tx, workspace_id, params.environment_id)
+    if environment.archived_at is not None:
+        raise InvalidRequest(
+            f"Environment {environment.id} is archived.",
+            details={"error_code": "environment_archived"},
+        )
+    support.refuse_agent(agent)
+    support.refuse_environment(environment.id, environment.config)
+    events = client_events(params.initial_events or [], "initial_events", clock)
+    now = clock.now()
+    spec = SessionSpec(
+        session_id=clock.mint("sesn"),
+        workspace_id=workspace_id,
+        primary_thread_id=clock.mint("sthr"),
+        agent=agent,
+        environment_id=environment.id,
+        environment=environment.config,
+        created_at=now,
+    )
+    row = SessionRow(
+        id=spec.session_id,
+        workspace_id=workspace_id,
+        agent_id=agent["id"],
+        agent_version=agent["version"],
+        agent=agent,
+        environment_id=environment.id,
+        environment=environment.config,
+        primary_thread_id=spec.primary_thread_id,
+        title=params.title,
+        metadata=metadata,
+        state=intake.initial_state(spec),
+        created_at=now,
+        updated_at=now,
+        archived_at=None,
+    )
+    await sessions.insert(tx, row)
+    if not events:
+        return row
+    state = await intake.begin(tx, spec, events)
+    return replace(row, state=state, updated_at=state.last_at or now)
+
+
+async def _snapshot(tx: WriteSession, workspace_id: str, params: SessionCreateParams) -> Json:
+    """The agent as the session keeps it."""
+    wanted = params.agent
+    stored = await agent_service.find(tx, workspace_id, wanted.id, wanted.version)
+    if stored.archived_at is not None:
+        raise InvalidRequest(f"Agent {stored.id} is archived.")
+    agent: Json = {"id": stored.id, "type": "agent", "version": stored.version}
+    agent |= {name: stored.body[name] for name in agent_service.FIELDS}
+    if isinstance(wanted, AgentWithOverridesParams):
+        agent |= _overrides(wanted)
+        definitions.check(agent, prefix="agent.agent_with_overrides.config.")
+    return agent
+
+
+def _overrides(params: AgentWithOverridesParams) -> Json:
+    """What replaces the agent's own (spec 5.2); null and [] clear."""
+    given = params.model_fields_set
+    changed: Json = {}
+    if "model" in given:
+        if params.model is None:
+            raise InvalidRequest(
+                "agent.agent_with_overrides.config.model: a session needs a model",
+                details={"error_code": "agent_model_required"},
+            )
+        # Neither the override's effort nor the agent's applies: the model's default does.
+        plain = params.model.model_copy(update={"effort": None})
+        changed["model"] = definitions.resolve_model(plain)
+    if "system" in given:
+        changed["system"] = params.system or None
+    if "tools" in given:
+        changed["tools"] = tools.resolve(params.tools or [])
+    if "mcp_servers" in given:
+        changed["mcp_servers"] = definitions.resolve_servers(params.mcp_servers or [])
+    if "skills" in given:
+        changed["skills"] = definitions.resolve_skills(params.skills or [])
+    return changed
+
+
+async def listed(
+    session: ReadSession, workspace_id: str, query: SessionListQuery
+) -> tuple[Sequence[SessionRow], pages.BothWays]:
+    """A page of sessions and the cursors on both its sides.
+
+    Raises:
+        InvalidRequest: the cursor is of another order, or outside the time filters.
+    """
+    cursor = pages.decode(query.page, LIST, query.order)
+    place = pages.key(cursor)
+    if place is not None:
+        _check_within(place.created_at, query)
+    if query.deployment_id is not None or query.memory_store_id is not None:
+        return [], pages.BothWays(None, None)  # no session here has any
+    backwards = cursor is not None and cursor.direction == "prev"
+    matching = sessions.Filter(
+        agent_id=query.agent_id,
+        agent_version=query.agent_version,
+        statuses=query.statuses,
+        include_archived=query.include_archived,
+        created_gt=query.created_at_gt,
+        created_gte=query.created_at_gte,
+        created_lt=query.created_at_lt,
+        created_lte=query.created_at_lte,
+    )
+    found = await sessions.page(
+        session,
+        workspace_id,
+        matching,
+        after=place,
+        descending=(query.order == "desc") != backwards,
+        limit=query.limit + 1,
+    )
+    more = len(found) > query.limit
+    rows = list(found[: query.limit])
+    if backwards:
+        rows.reverse()
+    return rows, _around(rows, query, cursor, more=more, backwards=backwards)
+
+
+def _around(
+    rows: Sequence[SessionRow],
+    query: SessionListQuery,
+    cursor: Cursor | None,
+    *,
+    more: bool,
+    backwards: bool,
+) -> pages.BothWays:
+    if not rows:
+        return pages.BothWays(None, None)
+
+    def beside(row: SessionRow, direction: Direction) -> str:
+        return pages.cursor_at(row, LIST, query.order, direction)
+
+    onward = more or backwards
+    back = more if backwards else cursor is not None
+    return pages.BothWays(
+        beside(rows[-1], "next") if onward else None, beside(rows[0], "prev") if back else None
+    )
+
+
+def _check_within(moment: datetime, query: SessionListQuery) -> None:
+    if (
+        (query.created_at_gt is not None and moment <= query.created_at_gt)
+        or (query.created_at_gte is not None and moment < query.created_at_gte)
+        or (query.created_at_lt is not None and moment >= query.created_at_lt)
+        or (query.created_at_lte is not None and moment > query.created_at_lte)
+    ):
+        raise InvalidRequest("page: the cursor is outside the `created_at` filter")
+
+
+async def update(
+    tx: WriteSession,
+    workspace_id: str,
+    session_id: str,
+    params: SessionUpdateParams,
+    intake: Intake,
+) -> SessionRow:
+    """Change a session's own fields, and say in its log what changed (spec 5.5).
+
+    Raises:
+        NotFound: no such session.
+        InvalidRequest: the change is not allowed, or not now.
+        NotSupported: the changed agent needs what this version lacks.
+    """
+    stored = await _locked(tx, workspace_id, session_id)
+    if stored.state.status == "terminated":
+        raise InvalidRequest(f"Session {stored.id} is terminated and cannot be modified.")
+    if "vault_ids" in params.model_fields_set:
+        raise InvalidRequest("vault_ids: cannot be changed after the session was created")
+    if params.budget is not None:
+        raise InvalidRequest(
+            "budget: cannot be added to a session that was created without one "
+            "(budget_create_only)",
+            details={"error_code": "budget_create_only"},
+        )
+    changed = stored
+    event: dict[str, Any] = {}
+    if "title" in params.model_fields_set and params.title != stored.title:
+        changed = replace(changed, title=params.title)
+        event["title"] = params.title
+    if params.metadata is not None:
+        metadata = patch_metadata(stored.metadata, params.metadata)
+        _check_metadata(metadata)
+        if metadata != stored.metadata:
+            changed = replace(changed, metadata=metadata)
+            event["metadata"] = metadata or None
+    if params.agent is not None:
+        agent = _changed_agent(stored, params.agent)
+        if agent != stored.agent:
+            changed = replace(changed, agent=agent)
+            event["agent"] = agent
+    if changed == stored:
+        return stored
+    await sessions.update(tx, changed)
+    await intake.updated(tx, stored.id, SessionUpdated(**event))
+    return await find(tx, workspace_id, stored.id)
+
+
+async def _locked(tx: WriteSession, workspace_id: str, session_id: str) -> SessionRow:
+    """The session as nobody else can change it now."""
+    row = await find(tx, workspace_id, session_id)
+    await tx.lock_session(row.id)
+    return await find(tx, workspace_id, session_id)
+
+
+def _changed_agent(stored: SessionRow, params: SessionAgentUpdateParams) -> Json:
+    given = params.model_fields_set
+    agent = dict(stored.agent)
+    if "tools" in given:
+        agent["tools"] = tools.resolve(params.tools or [])
+    if "mcp_servers" in given:
+        agent["mcp_servers"] = definitions.resolve_servers(params.mcp_servers or [])
+    if stored.state.status != "idle":
+        raise InvalidRequest(
+            f'agent: can only be updated while the session is idle; its status is "'
+            f'{stored.state.status}"'
+        )
+    definitions.check(agent, prefix="agent.")
+    support.refuse_agent(agent)
+    return agent
+
+
+async def archive(
+    tx: WriteSession, workspace_id: str, session_id: str, intake: Intake, clock: Clock
+) -> SessionRow:
+    """Terminate a session for good; a second time changes nothing.
+
+    Raises:
+        NotFound: no such session. InvalidRequest: it is running.
+    """
+    row = await find(tx, workspace_id, session_id)
+    if row.archived_at is not None:
+        return row
+    await intake.archive(tx, row.id)
+    row = await find(tx, workspace_id, session_id)
+    if row.archived_at is None:
+        row = replace(row, archived_at=row.state.last_at or clock.now())
+        await sessions.update(tx, row)
+    return row
+
+
+async def delete(tx: WriteSession, workspace_id: str, session_id: str, intake: Intake) -> str:
+    """Delete a session; its id.
+
+    Raises:
+        NotFound: no such session. InvalidRequest: it is running.
+    """
+    row = await find(tx, workspace_id, session_id)
+    await intake.delete(tx, row.id)
+    return row.id
+
+
+def _check_metadata(bag: dict[str, str]) -> None:
+    if (problem := metadata_problem(bag)) is not None:
+        raise InvalidRequest(problem)
+
+
+def shown(row: SessionRow, now: datetime) -> Session:
+    """The session as the API shows it."""
+    return Session.model_validate(
+        {
+            "id": row.id,
+            "type": "session",
+            "status": row.state.status,
+            "title": row.title,
+            "agent": row.agent,
+            "environment_id": row.environment_id,
+            "metadata": row.metadata,
+            "resources": [],
+            "vault_ids": [],
+            "outcome_evaluations": [],
+            "stats": render_stats(row.state, now),
+            "usage": render_usage(row.state, now),
+            "budget": None,
+            "created_at": row.created_at,
+            "updated_at": row.updated_at,
+            "archived_at": row.archived_at,
+        }
+    )

@@ -1,0 +1,93 @@
+"""What a session may ask for that this version cannot give: said at once, never ignored."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from freehold.api.environments.service import has_packages
+from freehold.api.sessions.schemas import SessionCreateParams
+from freehold.core.events import Json
+from freehold.errors import NotSupported
+
+
+def refuse_environment(environment_id: str, config: Json) -> None:
+    """Refuse an environment whose promises would not be kept.
+
+    Raises:
+        NotSupported: it has some.
+    """
+    if config["type"] == "self_hosted":
+        raise NotSupported(
+            f"environment_id: {environment_id} is self-hosted (config.type), and this version of "
+            "Freehold has no work queue for workers; use a cloud environment"
+        )
+    if config["networking"]["type"] == "limited":
+        raise NotSupported(
+            f"environment_id: {environment_id} has limited networking (config.networking), which "
+            "this version of Freehold does not enforce; use an unrestricted environment"
+        )
+    if has_packages(config):
+        raise NotSupported(
+            f"environment_id: {environment_id} asks for packages (config.packages), which this "
+            "version of Freehold does not install; let the agent install them, or build them into "
+            "the sandbox image"
+        )
+
+
+def refuse_fields(params: SessionCreateParams) -> None:
+    """Refuse fields that would have no effect.
+
+    Raises:
+        NotSupported: one is set.
+    """
+    if params.resources:
+        raise NotSupported(
+            "resources: this version of Freehold has no session resources (files, repositories, "
+            "memory stores); omit the field"
+        )
+    if params.vault_ids:
+        raise NotSupported("vault_ids: this version of Freehold has no vaults; omit the field")
+    if params.budget is not None:
+        raise NotSupported(
+            "budget: this version of Freehold does not enforce budgets; omit the field"
+        )
+    for index, event in enumerate(params.initial_events or ()):
+        if event.type == "user.define_outcome":
+            raise NotSupported(
+                f"initial_events[{index}]: this version of Freehold does not pursue outcomes "
+                "(`user.define_outcome`); send a `user.message`"
+            )
+
+
+def refuse_agent(agent: Json) -> None:
+    """Refuse an agent that could not be what it says.
+
+    Raises:
+        NotSupported: it uses what this version lacks.
+    """
+    if agent["skills"]:
+        raise NotSupported(
+            "agent.skills: this version of Freehold has no skills; use an agent without them, or "
+            "override `skills` with []"
+        )
+    if agent["mcp_servers"]:
+        raise NotSupported(
+            "agent.mcp_servers: this version of Freehold does not connect to MCP servers; use an "
+            "agent without them, or override `mcp_servers` and `tools`"
+        )
+    if agent["execution_identity"]["type"] != "service_account":
+        raise NotSupported(
+            "agent.execution_identity: this version of Freehold only has the service account"
+        )
+    _refuse_auto(agent["tools"])
+
+
+def _refuse_auto(tools: Sequence[Json]) -> None:
+    for index, entry in enumerate(tools):
+        for config in entry.get("configs", ()):
+            if config["enabled"] and config["permission_policy"]["type"] == "auto":
+                raise NotSupported(
+                    f"agent.tools[{index}]: the permission policy `auto` of "
+                    f"`{config['name']}` is not judged by this version of Freehold; use "
+                    "`always_allow` or `always_ask`"
+                )

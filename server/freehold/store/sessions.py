@@ -1,0 +1,199 @@
+"""Sessions as the API sees them. Every query names the workspace.
+
+What a session's log folds to is written by :meth:`WriteSession.append` alone; this module reads
+it, and writes what is not in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
+
+from freehold.core.events import Json
+from freehold.core.state import SessionState
+from freehold.store import codec
+from freehold.store.keyset import Key, keyset
+from freehold.store.tables import sessions
+from freehold.store.units import ReadSession, WriteSession
+
+_S = sessions.c
+
+_MINE = (
+    _S.id == sa.bindparam("of_session"),
+    _S.workspace_id == sa.bindparam("of_workspace"),
+    _S.deleted_at.is_(None),
+)
+_SHOWN = (
+    _S.id,
+    _S.workspace_id,
+    _S.agent_id,
+    _S.agent_version,
+    _S.agent,
+    _S.environment_id,
+    _S.environment,
+    _S.primary_thread_id,
+    _S.title,
+    _S.metadata,
+    _S.state,
+    _S.created_at,
+    _S.updated_at,
+    _S.archived_at,
+)
+_GET = sa.select(*_SHOWN).where(*_MINE)
+_HEAD = sa.select(_S.head_seq).where(*_MINE)
+_STATE = sa.select(_S.state).where(*_MINE)
+
+
+@dataclass(frozen=True)
+class SessionRow:
+    """A session that was not deleted."""
+
+    id: str
+    workspace_id: str
+    agent_id: str
+    agent_version: int
+    agent: Json
+    environment_id: str
+    environment: Json
+    primary_thread_id: str
+    title: str | None
+    metadata: dict[str, str]
+    state: SessionState
+    created_at: datetime
+    updated_at: datetime
+    archived_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which sessions a list is of; ``None`` is no condition."""
+
+    agent_id: str | None = None
+    agent_version: int | None = None
+    statuses: Sequence[str] | None = None
+    include_archived: bool = False
+    created_gt: datetime | None = None
+    created_gte: datetime | None = None
+    created_lt: datetime | None = None
+    created_lte: datetime | None = None
+
+
+async def insert(tx: WriteSession, session: SessionRow) -> None:
+    """Store a session whose log is empty."""
+    await tx.execute(
+        sa.insert(sessions).values(
+            id=session.id,
+            workspace_id=session.workspace_id,
+            agent_id=session.agent_id,
+            agent_version=session.agent_version,
+            agent=session.agent,
+            environment_id=session.environment_id,
+            environment=session.environment,
+            primary_thread_id=session.primary_thread_id,
+            title=session.title,
+            metadata=session.metadata,
+            status=session.state.status,
+            head_seq=session.state.seq,
+            state=codec.dump_state(session.state),
+            needs_work=session.state.needs_work,
+            created_at=session.created_at,
+            updated_at=session.updated_at,
+        )
+    )
+
+
+async def get(session: ReadSession, workspace_id: str, session_id: str) -> SessionRow | None:
+    """A session."""
+    row = await session.first(_GET, {"of_session": session_id, "of_workspace": workspace_id})
+    return None if row is None else _session(row)
+
+
+async def head(session: ReadSession, workspace_id: str, session_id: str) -> int | None:
+    """Where a session's log ends; ``None`` if there is no such session."""
+    seq = await session.scalar(_HEAD, {"of_session": session_id, "of_workspace": workspace_id})
+    return None if seq is None else int(seq)
+
+
+async def state(session: ReadSession, workspace_id: str, session_id: str) -> SessionState | None:
+    """What a session's log folds to; ``None`` if there is no such session."""
+    text = await session.scalar(_STATE, {"of_session": session_id, "of_workspace": workspace_id})
+    return None if text is None else codec.load_state(text)
+
+
+async def page(
+    session: ReadSession,
+    workspace_id: str,
+    matching: Filter,
+    *,
+    after: Key | None,
+    descending: bool,
+    limit: int,
+) -> Sequence[SessionRow]:
+    """At most ``limit`` sessions by time of creation, those beyond ``after``."""
+    statement = sa.select(*_SHOWN).where(
+        _S.workspace_id == workspace_id, _S.deleted_at.is_(None), *_conditions(matching)
+    )
+    statement = keyset(statement, _S.created_at, _S.id, after, descending=descending)
+    return [_session(row) for row in await session.all(statement.limit(limit))]
+
+
+def _conditions(matching: Filter) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if matching.agent_id is not None:
+        conditions.append(_S.agent_id == matching.agent_id)
+        if matching.agent_version is not None:
+            conditions.append(_S.agent_version == matching.agent_version)
+    if not matching.include_archived:
+        conditions.append(_S.archived_at.is_(None))
+    if matching.statuses:
+        conditions.append(_S.status.in_(sorted(set(matching.statuses))))
+    elif not matching.include_archived:
+        conditions.append(_S.status != "terminated")
+    if matching.created_gt is not None:
+        conditions.append(_S.created_at > matching.created_gt)
+    if matching.created_gte is not None:
+        conditions.append(_S.created_at >= matching.created_gte)
+    if matching.created_lt is not None:
+        conditions.append(_S.created_at < matching.created_lt)
+    if matching.created_lte is not None:
+        conditions.append(_S.created_at <= matching.created_lte)
+    return conditions
+
+
+async def update(tx: WriteSession, session: SessionRow) -> None:
+    """Store a session's title, metadata, agent and archiving as they are now."""
+    values: dict[str, Any] = {
+        "title": session.title,
+        "metadata": session.metadata,
+        "agent": session.agent,
+        "archived_at": session.archived_at,
+    }
+    await tx.execute(
+        sa.update(sessions)
+        .where(_S.id == session.id, _S.workspace_id == session.workspace_id)
+        .values(values)
+    )
+
+
+def _session(row: RowMapping) -> SessionRow:
+    return SessionRow(
+        id=row["id"],
+        workspace_id=row["workspace_id"],
+        agent_id=row["agent_id"],
+        agent_version=row["agent_version"],
+        agent=row["agent"],
+        environment_id=row["environment_id"],
+        environment=row["environment"],
+        primary_thread_id=row["primary_thread_id"],
+        title=row["title"],
+        metadata=row["metadata"],
+        state=codec.load_state(row["state"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        archived_at=row["archived_at"],
+    )
