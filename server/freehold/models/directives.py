@@ -150,7 +150,7 @@ class _Draft:
     tool_uses: list[ToolUse] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     refusal: Refusal | None = None
-    delay: float = 0.0
+    delay: float | None = None
 
     @property
     def empty(self) -> bool:
@@ -160,7 +160,7 @@ class _Draft:
             or self.tool_uses
             or self.failures
             or self.refusal
-            or self.delay
+            or self.delay is not None
         )
 
     def reply(self) -> Reply:
@@ -170,7 +170,7 @@ class _Draft:
             tool_uses=tuple(self.tool_uses),
             failures=tuple(self.failures),
             refusal=self.refusal,
-            delay=self.delay,
+            delay=self.delay or 0.0,
         )
 
     def obey(self, directive: Directive) -> None:
@@ -185,7 +185,7 @@ class _Draft:
             case "think":
                 self.thoughts.append(directive.argument)
             case "wait":
-                self.delay += _seconds(directive)
+                self.delay = (self.delay or 0.0) + _seconds(directive)
             case "fail":
                 self._fail(directive)
             case _:  # then: what it separates is separate already

@@ -248,13 +248,25 @@ def _request(body: Json) -> ModelRequest:
     config = body.get("output_config") or {}
     return ModelRequest(
         model=body["model"],
-        messages=messages,
-        system=as_blocks(body["system"]) if body.get("system") else [],
-        tools=body.get("tools") or [],
+        messages=[{**each, "content": _unmarked(each["content"])} for each in messages],
+        system=_unmarked(as_blocks(body["system"])) if body.get("system") else [],
+        tools=_unmarked(body.get("tools") or []),
         effort=config.get("effort") if isinstance(config, dict) else None,
         speed=body.get("speed"),
         inference_geo=body.get("inference_geo"),
     )
+
+
+def _unmarked(blocks: Any) -> Any:
+    """Without cache breakpoints, which are no part of what a request says."""
+    if not isinstance(blocks, list):
+        return blocks
+    return [
+        {name: value for name, value in block.items() if name != "cache_control"}
+        if "cache_control" in block
+        else block
+        for block in blocks
+    ]
 
 
 def _check_message(index: int, message: object) -> None:
