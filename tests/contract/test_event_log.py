@@ -232,14 +232,18 @@ class TestRoundTrip:
                     grown(fresh(), made).model_copy(update={"session_id": "sesn_none"}),
                 )
 
+    @pytest.mark.parametrize("chunk", [1, 2, 7, 250])
     async def test_reading_goes_on_where_it_stopped(
-        self, database: Database, log: SqlEventLog
+        self, database: Database, log: SqlEventLog, monkeypatch: pytest.MonkeyPatch, chunk: int
     ) -> None:
+        monkeypatch.setattr(event_log, "READ_CHUNK", chunk)
         state = await create(database)
         await add(log, state, [ev.AgentThinking()] * 7)
         assert [r.seq for r in await log.read(state.session_id, after=3)] == [4, 5, 6, 7]
         assert [r.seq for r in await log.read(state.session_id, after=3, limit=2)] == [4, 5]
+        assert [r.seq for r in await log.read(state.session_id)] == list(range(1, 8))
         assert await log.read(state.session_id, after=7) == []
+        assert await log.read(state.session_id, limit=0) == []
 
 
 class TestTransactions:

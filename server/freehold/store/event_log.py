@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
@@ -36,9 +37,13 @@ _RECORDS = (
     sa.select(_E.seq, _E.id, _E.public, _E.origin, _E.processed_at, _E.body, _E.private)
     .where(_OF_SESSION, _E.seq > sa.bindparam("after"))
     .order_by(_E.seq)
+    .limit(sa.bindparam("at_most"))
 )
 _UNFINISHED = sa.select(_S.id).where(_S.needs_work, _S.deleted_at.is_(None)).order_by(_S.id)
 _ALIVE = sa.select(_S.id).where(_S.archived_at.is_(None), _S.deleted_at.is_(None))
+
+READ_CHUNK = 250
+"""Records parsed without a pause, some milliseconds' worth."""
 
 PURGE_CHUNK = 2_000
 """Events deleted in one transaction: a long log must not keep other writers waiting."""
@@ -77,11 +82,23 @@ class SqlEventLog:
         return None if text is None else codec.load_state(text)
 
     async def read(self, session_id: str, after: int = 0, limit: int | None = None) -> list[Record]:
-        """Records with ``seq > after`` in order, private ones included."""
-        statement = _RECORDS if limit is None else _RECORDS.limit(limit)
+        """Records with ``seq > after`` in order, private ones included.
+
+        All of one moment; other tasks get their turn while a long log is read.
+        """
+        found: list[Record] = []
         async with self._database.read() as session:
-            rows = await session.all(statement, {"of_session": session_id, "after": after})
-        return [codec.from_row(dict(row)) for row in rows]
+            while limit is None or len(found) < limit:
+                count = READ_CHUNK if limit is None else min(READ_CHUNK, limit - len(found))
+                rows = await session.all(
+                    _RECORDS, {"of_session": session_id, "after": after, "at_most": count}
+                )
+                found += [codec.from_row(dict(row)) for row in rows]
+                if len(rows) < count:
+                    break
+                after = found[-1].seq
+                await asyncio.sleep(0)
+        return found
 
     async def alive(self) -> set[str]:
         """Sessions that are neither archived nor deleted: those whose sandboxes are kept."""
