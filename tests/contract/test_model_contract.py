@@ -11,8 +11,9 @@ import pytest
 from tests.support.models import KEY, asking, respond, results, sample, says, served
 
 from freehold.errors import ModelError
-from freehold.models import ScriptedModel, UpstreamModel
+from freehold.models import ScriptedModel
 from freehold.models.scripted_http import ScriptedHttp
+from freehold.models.upstream import UpstreamModel
 from freehold.ports.model import (
     BlockStarted,
     Model,

@@ -13,8 +13,8 @@ import pytest
 from tests.support.models import KEY, asking, sample, says, served
 
 from freehold.errors import ConfigurationError, ModelError
-from freehold.models import UpstreamModel
 from freehold.models.scripted_http import App, InstantHttp, ScriptedHttp
+from freehold.models.upstream import UpstreamModel
 from freehold.ports.model import BlockStarted, ModelRequest, ModelResponse, TextDelta
 
 Scope = MutableMapping[str, Any]

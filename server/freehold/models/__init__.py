@@ -7,12 +7,11 @@ from pathlib import Path
 from freehold.errors import ConfigurationError
 from freehold.models.demo import demo_messages
 from freehold.models.scripted import ScriptedModel
-from freehold.models.upstream import UpstreamModel
 from freehold.models.yaml_script import YamlScript
 from freehold.ports.model import Model
 from freehold.settings import Settings
 
-__all__ = ["ScriptedModel", "UpstreamModel", "YamlScript", "build_model", "demo_messages"]
+__all__ = ["ScriptedModel", "YamlScript", "build_model", "demo_messages"]
 
 
 def build_model(settings: Settings) -> Model:
@@ -24,6 +23,9 @@ def build_model(settings: Settings) -> Model:
     """
     kind, _, argument = settings.model.partition(":")
     if kind == "upstream" and not argument:
+        # The SDK takes a second and 50 MB to load, which an offline server has no use for.
+        from freehold.models.upstream import UpstreamModel  # noqa: PLC0415
+
         key = settings.model_api_key
         return UpstreamModel(
             settings.model_base_url,

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from freehold.errors import ConfigurationError, ModelError
-from freehold.models import ScriptedModel, UpstreamModel, YamlScript, build_model
+from freehold.models import ScriptedModel, YamlScript, build_model
+from freehold.models.upstream import UpstreamModel
 from freehold.models.yaml_schema import parse
 from freehold.ports.model import ModelResponse
 from freehold.settings import Settings
@@ -265,3 +266,25 @@ async def test_the_settings_choose_the_model(tmp_path: Path) -> None:
     for wrong in ("", "claude", "upstream:x"):
         with pytest.raises(ConfigurationError, match="FREEHOLD_MODEL must be"):
             build_model(Settings(model=wrong))
+
+
+async def test_the_script_in_the_documentation_works() -> None:
+    text = (EXAMPLES.parent / "OFFLINE.md").read_text()
+    source = text.split("```yaml\n", 1)[1].split("```", 1)[0]
+    answers = await converse(scripted(source), "how many files in /tmp?", output="12\n")
+    assert answers[0].content[2]["input"] == {"command": "ls /tmp? | wc -l"}
+    assert texts(answers) == ["Let me look at /tmp?.", "There are 12 files."]
+
+
+async def test_the_support_agent_of_the_examples() -> None:
+    model = ScriptedModel(YamlScript.load(EXAMPLES / "support-agent.yaml"))
+    answers = await converse(
+        model, "Hello", "Hello", "Where is order 77?", output='{"status": "shipped"}'
+    )
+    assert texts(answers) == [
+        "Hello! Which order is it about?",
+        "Please tell me the number of your order.",
+        "Let me look at order 77.",
+        "Your order is shipped.",
+    ]
+    assert answers[2].content[2]["input"] == {"order_id": "77"}
