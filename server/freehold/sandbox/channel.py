@@ -16,7 +16,7 @@ import io
 import zipfile
 from collections.abc import Awaitable, Callable
 from importlib import resources
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, Self
 
 import orjson
 
@@ -189,7 +189,7 @@ class ToolboxSandbox:
         self._lost: str | None = None
 
     @classmethod
-    async def open(cls, connect: Connect, *, identity: str | None = None) -> ToolboxSandbox:
+    async def open(cls, connect: Connect, *, identity: str | None = None) -> Self:
         """Connect and learn who is there.
 
         ``identity`` is the one to insist on, when the sandbox is known from before.

@@ -55,24 +55,45 @@ class Bash:
         return self._shell
 
     def _command(self, command: str, timeout_ms: int, cancellation: Cancellation) -> str:
-        timeout = timeout_ms / 1000.0 if timeout_ms else DEFAULT_TIMEOUT
+        timeout = timeout_of(timeout_ms)
         shell = self._started()
         cancellation.on_cancel(shell.kill)
         try:
             output, status = shell.run(command, timeout)
         except TimeoutError as error:
-            raise ToolError(
-                _with_output(f"bash: bash command timed out after {timeout}s", str(error))
-            ) from None
+            raise timed_out(timeout, str(error)) from None
         if cancellation.cancelled:
-            raise ToolError(_with_output(cancelled_text("bash"), output))
-        if status is None:
-            raise ToolError(
-                _with_output("bash: the shell was killed; the next call starts a new one", output)
-            )
-        if status != 0:
-            raise ToolError(output or f"{NO_OUTPUT[:-1]}, exit status {status})")
+            raise cancelled(output)
+        return finished(output, status)
+
+
+def timeout_of(timeout_ms: int) -> float:
+    """Seconds that a call may take; 0 milliseconds mean the default."""
+    return timeout_ms / 1000.0 if timeout_ms else DEFAULT_TIMEOUT
+
+
+def finished(output: str, status: int | None) -> str:
+    """What the model is told of a command that ended.
+
+    Raises:
+        ToolError: its status is not 0, or it has none since its shell was killed.
+    """
+    if status == 0:
         return output
+    if status is None:
+        text = "bash: the shell was killed; the next call starts a new one"
+        raise ToolError(_with_output(text, output))
+    raise ToolError(output or f"{NO_OUTPUT[:-1]}, exit status {status})")
+
+
+def timed_out(timeout: float, output: str) -> ToolError:
+    """What the model is told of a command that took longer than ``timeout`` seconds."""
+    return ToolError(_with_output(f"bash: bash command timed out after {timeout}s", output))
+
+
+def cancelled(output: str) -> ToolError:
+    """What the model is told of a command that was cancelled."""
+    return ToolError(_with_output(cancelled_text("bash"), output))
 
 
 def _with_output(text: str, output: str) -> str:

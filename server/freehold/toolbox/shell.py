@@ -253,14 +253,26 @@ class Shell:
     def _take_output(self) -> str:
         with self._lock:
             raw, self._output = self._output, bytearray()
-            truncated, self._dropped = self._dropped or len(raw) > OUTPUT_LIMIT, False
-        if truncated:
-            raw = raw[-OUTPUT_LIMIT:]
-            # The cut may have fallen inside a character.
-            while raw and raw[0] & 0xC0 == 0x80:
-                del raw[0]
-        text = _ESCAPES.sub("", raw.decode("utf-8", "replace")).rstrip("\n")
-        return TRUNCATED + text if truncated else text
+            truncated, self._dropped = self._dropped, False
+        return presentable(raw, truncated=truncated)
+
+
+def presentable(raw: bytes | bytearray, *, truncated: bool = False) -> str:
+    """Output as the model is shown it: the last :data:`OUTPUT_LIMIT` bytes, without escapes.
+
+    ``truncated`` says that something before ``raw`` was dropped already.
+    """
+    if len(raw) > OUTPUT_LIMIT:
+        truncated = True
+        raw = raw[-OUTPUT_LIMIT:]
+    if truncated:
+        # The cut may have fallen inside a character.
+        start = 0
+        while start < len(raw) and raw[start] & 0xC0 == 0x80:
+            start += 1
+        raw = raw[start:]
+    text = _ESCAPES.sub("", raw.decode("utf-8", "replace")).rstrip("\n")
+    return TRUNCATED + text if truncated else text
 
 
 def _pipe(*, high: bool = False) -> tuple[int, int]:
