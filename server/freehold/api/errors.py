@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 
 from freehold.api import responses
 from freehold.errors import ApiError, MethodNotAllowed, NotFound
@@ -55,11 +56,21 @@ async def _from_router(request: Request, raised: Exception) -> Response:
 def allowed_methods(request: Request) -> list[str]:
     """Every method that some route takes on the request's path."""
     methods: set[str] = set()
-    for route in request.app.routes:
+    for route in _routes(request.app.routes):
         match, _ = route.matches(request.scope)
         if match != Match.NONE:
             methods |= set(getattr(route, "methods", None) or ())
     return sorted(methods)
+
+
+def _routes(routes: Iterable[BaseRoute]) -> Iterator[BaseRoute]:
+    # An included router is one entry; what it matches is asked of its own routes.
+    for route in routes:
+        inner = getattr(route, "original_router", None)
+        if inner is None:
+            yield route
+        else:
+            yield from _routes(inner.routes)
 
 
 def install(app: FastAPI) -> None:

@@ -5,10 +5,11 @@ Plain ASGI, because streams and the events routes are hot: nothing is buffered o
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from freehold.api import auth, betas, errors
@@ -18,7 +19,7 @@ from freehold.errors import ApiError, RequestTooLarge
 if TYPE_CHECKING:
     from freehold.core.ids import Prefix
 
-_log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 API_ROOT = "/v1"
 _DRAIN_BYTES = 2 * limits.BODY_BYTES
@@ -67,8 +68,10 @@ class Gate:
             if isinstance(error, RequestTooLarge):
                 await body.drain()
             await errors.render(error, request_id)(scope, receive, answer)
+        except ClientDisconnect:
+            return  # hung up before it had said what it wants; nobody listens to an answer
         except Exception:
-            _log.exception("request failed", request_id=request_id, path=scope["path"])
+            log.exception("request %s failed: %s %s", request_id, scope["method"], scope["path"])
             if answer.started:
                 raise
             await errors.render_unexpected(request_id)(scope, receive, answer)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from freehold.api import strict_json
@@ -168,7 +169,7 @@ def _integer(value: Any) -> Any:
     if isinstance(value, str):
         digits = value.removeprefix("-")
         if not (digits.isascii() and digits.isdigit()):
-            return None
+            raise PydanticCustomError("int_parsing", "must be an integer")
         return int(value[: _INT_DIGITS + 1])
     return value
 
@@ -190,7 +191,8 @@ def _moment(value: Any) -> Any:
     return value
 
 
-Integer = Annotated[int, BeforeValidator(_integer)]
+INTEGER = BeforeValidator(_integer)
+"""Reads an integer parameter; put it behind the bounds."""
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 

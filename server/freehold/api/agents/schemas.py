@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from freehold.api.agents.tools import ToolParams
-from freehold.api.requests import VERSION_MAX, Boolean, Integer, Moment, Params, Query
+from freehold.api.requests import INTEGER, VERSION_MAX, Boolean, Moment, Params, Query
 from freehold.api.schemas import Metadata, MetadataPatch, Shown, Timestamp
 from freehold.core import limits
 
@@ -137,7 +137,7 @@ class AgentUpdateParams(Params):
 class AgentListQuery(Query):
     """Parameters of ``GET /v1/agents``."""
 
-    limit: Annotated[Integer, Field(ge=1, le=limits.PAGE_MAX)] = limits.PAGE_DEFAULT
+    limit: Annotated[int, Field(ge=1, le=limits.PAGE_MAX), INTEGER] = limits.PAGE_DEFAULT
     page: str | None = None
     include_archived: Boolean = False
     created_at_gte: Moment | None = Field(default=None, alias="created_at[gte]")
@@ -147,13 +147,13 @@ class AgentListQuery(Query):
 class AgentRetrieveQuery(Query):
     """Parameters of ``GET /v1/agents/{agent_id}``."""
 
-    version: Annotated[Integer, Field(ge=1, le=VERSION_MAX)] | None = None
+    version: Annotated[int, Field(ge=1, le=VERSION_MAX), INTEGER] | None = None
 
 
 class VersionListQuery(Query):
     """Parameters of ``GET /v1/agents/{agent_id}/versions``."""
 
-    limit: Annotated[Integer, Field(ge=1, le=limits.PAGE_MAX)] = limits.PAGE_DEFAULT
+    limit: Annotated[int, Field(ge=1, le=limits.PAGE_MAX), INTEGER] = limits.PAGE_DEFAULT
     page: str | None = None
 
 

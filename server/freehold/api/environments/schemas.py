@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, field_validator
 
-from freehold.api.requests import Boolean, Integer, Params, Query
+from freehold.api.requests import INTEGER, Boolean, Params, Query
 from freehold.api.schemas import Metadata, MetadataPatch, Shown, Timestamp
 from freehold.core import domains, limits
 
@@ -107,7 +107,9 @@ class EnvironmentUpdateParams(Params):
 class EnvironmentListQuery(Query):
     """Parameters of ``GET /v1/environments``."""
 
-    limit: Annotated[Integer, Field(ge=1, le=limits.ENVIRONMENTS_PAGE_MAX)] = limits.PAGE_DEFAULT
+    limit: Annotated[int, Field(ge=1, le=limits.ENVIRONMENTS_PAGE_MAX), INTEGER] = (
+        limits.PAGE_DEFAULT
+    )
     page: str | None = None
     include_archived: Boolean = False
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, Field, StringConstraints, create_model
 
 from freehold.api.events.content import MessageBlock, ResultBlock, TextBlockParams, content
-from freehold.api.requests import Integer, Moment, Params, Query
+from freehold.api.requests import INTEGER, Moment, Params, Query
 from freehold.api.schemas import Shown, Timestamp
 from freehold.core import events as log
 from freehold.core import limits
@@ -163,7 +163,9 @@ class EventSendParams(Params):
 class EventListQuery(Query):
     """Parameters of ``GET /v1/sessions/{session_id}/events``."""
 
-    limit: Annotated[Integer, Field(ge=1, le=limits.EVENTS_PAGE_MAX)] = limits.EVENTS_PAGE_DEFAULT
+    limit: Annotated[int, Field(ge=1, le=limits.EVENTS_PAGE_MAX), INTEGER] = (
+        limits.EVENTS_PAGE_DEFAULT
+    )
     page: str | None = None
     order: Literal["asc", "desc"] = "asc"
     types: list[EventType] = Field(default=[], alias="types[]")
@@ -231,7 +233,7 @@ def _as_shown(event: type[BaseModel]) -> type[BaseModel]:
         "user.tool_confirmation",
         "system.message",
     )
-    moment: Any = (Timestamp, None) if pending else (Timestamp, ...)
+    moment: Any = (Timestamp | None, None) if pending else (Timestamp, ...)
     return create_model(
         f"{event.__name__}Event", __base__=event, id=(str, ...), processed_at=moment
     )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 
 import sqlalchemy as sa
-import structlog
 
 from freehold.api.deps import ApiServices, Probe
 from freehold.ports.sandbox import Finding
@@ -16,7 +16,7 @@ PROBE_SECONDS = 5.0
 KEPT_SECONDS = 5.0
 """How long an answer is given again: checks reach out, and anyone may ask for them."""
 
-_log = structlog.get_logger(__name__)
+log = logging.getLogger(__name__)
 
 
 class Watch:
@@ -53,7 +53,7 @@ async def _worst(name: str, probe: Probe) -> Finding:
         async with asyncio.timeout(PROBE_SECONDS):
             found = await probe()
     except Exception as error:
-        _log.warning("a health check failed", check=name, exc_info=True)
+        log.warning("health check of the %s failed", name, exc_info=True)
         return Finding(name, "error", type(error).__name__)
     for status in ("error", "warning"):
         for finding in found:

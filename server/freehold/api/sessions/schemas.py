@@ -15,7 +15,7 @@ from freehold.api.agents.schemas import (
     Tools,
 )
 from freehold.api.events.schemas import InitialEventParams
-from freehold.api.requests import VERSION_MAX, Boolean, Integer, Moment, Params, Query
+from freehold.api.requests import INTEGER, VERSION_MAX, Boolean, Moment, Params, Query
 from freehold.api.schemas import Metadata, MetadataPatch, Shown, Timestamp
 from freehold.core import limits
 
@@ -89,11 +89,11 @@ class SessionUpdateParams(Params):
 class SessionListQuery(Query):
     """Parameters of ``GET /v1/sessions``."""
 
-    limit: Annotated[Integer, Field(ge=1, le=limits.PAGE_MAX)] = limits.PAGE_DEFAULT
+    limit: Annotated[int, Field(ge=1, le=limits.PAGE_MAX), INTEGER] = limits.PAGE_DEFAULT
     page: str | None = None
     order: Literal["asc", "desc"] = "desc"
     agent_id: str | None = None
-    agent_version: Annotated[Integer, Field(ge=1, le=VERSION_MAX)] | None = None
+    agent_version: Annotated[int, Field(ge=1, le=VERSION_MAX), INTEGER] | None = None
     deployment_id: str | None = None
     memory_store_id: str | None = None
     statuses: list[Status] = Field(default=[], alias="statuses[]")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from freehold.api.agents.schemas import AgentDefinition
-from freehold.api.requests import Integer, Query
+from freehold.api.requests import INTEGER, Query
 from freehold.api.schemas import Shown, Timestamp
 from freehold.api.sessions.schemas import Status, Usage
 from freehold.core import limits
@@ -16,7 +16,9 @@ from freehold.core import limits
 class ThreadListQuery(Query):
     """Parameters of ``GET /v1/sessions/{session_id}/threads``."""
 
-    limit: Annotated[Integer, Field(ge=1, le=limits.THREADS_PAGE_MAX)] = limits.THREADS_PAGE_MAX
+    limit: Annotated[int, Field(ge=1, le=limits.THREADS_PAGE_MAX), INTEGER] = (
+        limits.THREADS_PAGE_MAX
+    )
     page: str | None = None
     statuses: list[Status] = Field(default=[], alias="statuses[]")
 
