@@ -103,8 +103,9 @@ class Machine:
         return ToolOutcome(outcome["content"], outcome["is_error"])
 
     def _scripted(self, call: ToolCall) -> ToolOutcome | None:
-        command = call.input.get("command") if call.name == "bash" else None
-        if not isinstance(command, str):
+        given: object = call.input
+        command = given.get("command") if isinstance(given, dict) else None
+        if call.name != "bash" or not isinstance(command, str):
             return None
         for match, outcome in self._outcomes.items():
             if command == match if isinstance(match, str) else match.search(command):
