@@ -141,7 +141,7 @@ def image_state(
     except ImageNotFound:
         return ImageState(id=None)
     labels: dict[str, str] = image.labels
-    if LABEL_DEFINITION not in labels:
+    if not labels.get(LABEL_DEFINITION):
         return ImageState(id=image.id)
     definition = load_definition(extra_ca_certs)
     outdated = None

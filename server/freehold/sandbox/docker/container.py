@@ -192,7 +192,7 @@ def _create(
     """A new container, started; ``None``: somebody else has just made one of this name."""
     image: dict[str, Any] = client.images.get(recipe.image).attrs
     labels: dict[str, str] = image["Config"].get("Labels") or {}
-    ours = LABEL_DEFINITION in labels
+    ours = bool(labels.get(LABEL_DEFINITION))
     python = PYTHON_PATH if ours else "python3"
     try:
         container: str = client.api.create_container(
