@@ -209,14 +209,7 @@ async def _sandbox(settings: Settings) -> list[Finding]:
     try:
         chosen = build_sandboxes(settings)
     except FreeholdError as error:
-        found.append(
-            Finding(
-                "sandbox",
-                "error",
-                str(error),
-                "start a Docker engine and run `freehold image build`, or install bubblewrap",
-            )
-        )
+        found.append(Finding("sandbox", "error", str(error)))
     else:
         found.append(Finding("sandbox", "ok", chosen.description))
         found += [_renamed(chosen.name, f) for f in await chosen.check()]

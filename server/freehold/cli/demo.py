@@ -10,12 +10,13 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.syntax import Syntax
+from rich.text import Text
 
 from freehold import telemetry
 from freehold.cli import clients, configuration
 from freehold.cli.console import out
 from freehold.cli.serve import LogLevel, SandboxKind
+from freehold.cli.transcript import highlighted
 from freehold.settings import Settings
 
 
@@ -39,9 +40,9 @@ def demo(
     and a session through the official Python SDK, streams the session, and removes all of it.
     """
     settings = configuration.load(model=model, sandbox=sandbox.value if sandbox else None)
-    telemetry.configure(
-        log_level.value, settings.log_format, secrets=configuration.secrets(settings)
-    )
+    # People read this, wherever it goes; JSON is for those who ask for it.
+    form = "console" if settings.log_format == "auto" else settings.log_format
+    telemetry.configure(log_level.value, form, secrets=configuration.secrets(settings))
     # Imported late: it brings in every adapter, and other commands need none.
     import uvloop  # noqa: PLC0415
 
@@ -76,8 +77,7 @@ def _say_how_to_go_on(settings: Settings, model: str) -> None:
         ("curl", "bash", clients.curl(url, key)),
     ):
         out.print(f"[bold]{name}[/]")
-        out.print(
-            Syntax(code, language, theme="ansi_dark", background_color="default", padding=(0, 2))
-        )
+        for line in highlighted(code, language):
+            out.print(Text("  ").append_text(line))
     out.print("Unchanged programs need only the environment:")
     out.print(f"  export ANTHROPIC_BASE_URL={url} ANTHROPIC_API_KEY={key}")

@@ -169,15 +169,16 @@ async def _show_outputs(provider: SandboxProvider, session_id: str) -> None:
     """
     box = await provider.acquire(SandboxSpec(session_id=session_id))
     folder = provider.layout.outputs
+    # Some layouts begin with ~, which the shell must see unquoted.
     listing = await box.call(
         ToolCall(
             id="demo_outputs",
             name="bash",
-            input={"command": f"find '{folder}' -type f | sort"},
+            input={"command": f'cd {folder} && find "$PWD" -type f | sort'},
         )
     )
     text = "".join(str(block.get("text", "")) for block in listing.content)
-    paths = [line for line in text.splitlines() if line.startswith(folder)]
+    paths = [line for line in text.splitlines() if line.startswith("/")]
     if listing.is_error or not paths:
         raise DemoFailed(f"the session left no file in {folder}")
     for path in paths:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.syntax import Syntax
+from rich.text import Text
 
 _MOST_LINES = 24
 """Lines of a tool's input or output that are printed; the rest is told as a number."""
@@ -113,11 +114,18 @@ class Transcript:
 
     def _code(self, code: str, language: str) -> None:
         shown, hidden = _clip(code)
-        self._console.print(
-            Syntax(shown, language, theme="ansi_dark", background_color="default", padding=(0, 11))
-        )
+        for line in highlighted(shown, language):
+            self._console.print(Text(f"{'':>9}  ").append_text(line))
         if hidden:
             self._console.print(f"{'':>9}  [dim]… {hidden} more lines[/]")
+
+
+def highlighted(code: str, language: str) -> list[Text]:
+    """Lines of code, coloured, as wide as they are: what is printed can be copied."""
+    syntax = Syntax(code, language, theme="ansi_dark", background_color="default")
+    text = syntax.highlight(code)
+    text.rstrip()
+    return list(text.split("\n"))
 
 
 def _clip(text: str) -> tuple[str, int]:

@@ -19,8 +19,8 @@ _REQUEST = (
 )
 _PATTERN = re.compile(
     re.escape(_REQUEST)
-    .replace(re.escape("{program}"), r"(?P<program>/\S+)")
-    .replace(re.escape("{report}"), r"(?P<report>/\S+)")
+    .replace(re.escape("{program}"), r"(?P<program>~?/\S+)")
+    .replace(re.escape("{report}"), r"(?P<report>~?/\S+)")
 )
 
 PROGRAM = '''"""Print the prime numbers below a limit."""
@@ -61,7 +61,7 @@ def demo_replies(text: str) -> list[Reply] | None:
         return None
     # A path ends before the punctuation of its sentence, which the pattern leaves out by itself.
     program, report = match["program"], match["report"]
-    command = f"python3 {shlex.quote(program)} | tee {shlex.quote(report)}"
+    command = f"python3 {_quoted(program)} | tee {_quoted(report)}"
     return [
         Reply(
             thinking="A sieve is the simplest way. I write it to a file first, then run it.",
@@ -77,3 +77,9 @@ def demo_replies(text: str) -> list[Reply] | None:
             f"It printed:\n\n```\n{RESULT_MARK}\n```"
         ),
     ]
+
+
+def _quoted(path: str) -> str:
+    """For the shell; ``~/`` stays outside the quotes, where it means the home."""
+    home, rest = ("~/", path[2:]) if path.startswith("~/") else ("", path)
+    return home + shlex.quote(rest)
