@@ -150,7 +150,8 @@ def _query_refusal(error: ValidationError, model: type[Query]) -> InvalidRequest
         path += f"[{part}]"
     kind = finding["type"]
     if kind in ("greater_than_equal", "less_than_equal", "int_parsing", "int_type"):
-        bounds = model.model_json_schema(by_alias=True)["properties"][name]
+        described = model.model_json_schema(by_alias=True)["properties"][name]
+        bounds = described.get("anyOf", [described])[0]
         return InvalidRequest(
             f"{path}: value must be greater than or equal to {bounds['minimum']} "
             f"and less than or equal to {bounds['maximum']}"
