@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from freehold import telemetry
 from freehold.api import auth, betas, errors
 from freehold.core import limits
 from freehold.errors import ApiError, RequestTooLarge
@@ -49,6 +50,8 @@ class Gate:
         request_id = self._mint("req")
         state = scope.setdefault("state", {})
         state["request_id"] = request_id
+        # The web server serves each request in a task of its own, so this ends with the request.
+        telemetry.bind(request_id=request_id)
         answer = _Answer(
             send,
             [

@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import asyncio
+import io
+import json
+import logging
+
 import httpx2
 import pytest
+import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from structlog.testing import capture_logs
 
+from freehold import telemetry
+from freehold.api.auth import Keys
+from freehold.api.gate import Gate
 from freehold.telemetry import AccessLog
 
 
@@ -48,3 +57,36 @@ async def test_a_request_that_fails_is_logged_too(client: httpx2.AsyncClient) ->
     with capture_logs() as lines:
         await client.get("/boom")
     assert [(line["path"], line["status"]) for line in lines] == [("/boom", 500)]
+
+
+async def test_what_a_request_logs_carries_its_id() -> None:
+    stream = io.StringIO()
+
+    async def noisy(request: Request) -> Response:
+        logging.getLogger("freehold.somewhere").warning("noisy")
+        return PlainTextResponse("ok")
+
+    app = Starlette(routes=[Route("/{path:path}", noisy)])
+    gate = Gate(app, keys=Keys(()), organization_id="org", mint=lambda prefix: f"{prefix}_7")
+    client = httpx2.AsyncClient(transport=httpx2.ASGITransport(gate), base_url="http://freehold")
+
+    def serve_in_a_task() -> asyncio.Task[httpx2.Response]:
+        return asyncio.create_task(client.get("/anything"))
+
+    root = logging.getLogger()
+    level, handlers = root.level, list(root.handlers)
+    try:
+        telemetry.configure("warning", "json", stream=stream)
+        answer = await serve_in_a_task()
+        logging.getLogger("freehold.somewhere").warning("afterwards")
+    finally:
+        root.setLevel(level)
+        root.handlers[:] = handlers
+        logging.captureWarnings(False)
+        structlog.reset_defaults()
+    assert answer.headers["request-id"] == "req_7"
+    told = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [(line["event"], line.get("request_id")) for line in told] == [
+        ("noisy", "req_7"),
+        ("afterwards", None),
+    ]
