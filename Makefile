@@ -35,11 +35,11 @@ $(DEPENDENCIES): requirements.lock
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
 		echo "$(PYTHON) cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing $$(grep -c '^[a-z0-9]' requirements.lock) locked packages …"
-	@$(PIP) install -q --require-hashes -r requirements.lock
+	@$(PIP) install -qq --require-hashes -r requirements.lock
 	@touch $@
 
 $(READY): $(DEPENDENCIES) pyproject.toml
-	@$(PIP) install -q --no-deps --no-build-isolation -e .
+	@$(PIP) install -qq --no-deps --no-build-isolation -e .
 	@touch $@
 	@echo "Set up."
 
