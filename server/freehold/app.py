@@ -1,0 +1,150 @@
+"""The composition root: settings become adapters, adapters become an application.
+
+The only module that knows every adapter.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+
+from fastapi import FastAPI
+
+from freehold import __version__, api
+from freehold.api.deps import ApiServices
+from freehold.dispatch.clock import SystemClock
+from freehold.dispatch.fanout import InProcessFanout
+from freehold.dispatch.inprocess import InProcessDispatcher
+from freehold.errors import ConfigurationError
+from freehold.harness.driver import Driver
+from freehold.harness.intake import Intake
+from freehold.harness.sessions import Sessions
+from freehold.models import build_model
+from freehold.ports.model import Model
+from freehold.ports.sandbox import SandboxProvider
+from freehold.sandbox.docker import DockerSandboxProvider, engine_answers
+from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
+from freehold.sandbox.scripted import ScriptedSandboxProvider
+from freehold.settings import Settings
+from freehold.store.database import Database
+from freehold.store.event_log import EventReader, SqlEventLog
+
+log = logging.getLogger(__name__)
+
+DELETED_KEPT = timedelta(minutes=10)
+"""How long a deleted session's log stays, for open streams to end on ``session.deleted``."""
+PURGE_EVERY = 3_600.0
+
+
+def build_sandboxes(settings: Settings) -> SandboxProvider:
+    """The sandbox provider that the settings ask for.
+
+    Raises:
+        ConfigurationError: ``auto`` finds nothing that isolates; the message says how to mend it.
+    """
+    match settings.sandbox:
+        case "docker":
+            return DockerSandboxProvider.from_settings(settings)
+        case "process":
+            return ProcessSandboxProvider(settings.data_dir, plain=not bubblewrap_works())
+        case "scripted":
+            return ScriptedSandboxProvider()
+        case "auto":
+            if engine_answers():
+                return DockerSandboxProvider.from_settings(settings)
+            if bubblewrap_works():
+                return ProcessSandboxProvider(settings.data_dir)
+            raise ConfigurationError(
+                "No Docker engine answers and bubblewrap does not work here, so nothing would "
+                "isolate the agent's tools. Start Docker, or install bubblewrap, or set "
+                "FREEHOLD_SANDBOX=process to run tools as plain child processes."
+            )
+
+
+def create_app(
+    settings: Settings,
+    *,
+    model: Model | None = None,
+    sandboxes: SandboxProvider | None = None,
+) -> FastAPI:
+    """A server, ready to be served; starting it migrates the database and takes up work.
+
+    Args:
+        settings: Where everything comes from.
+        model: Instead of the model that the settings name.
+        sandboxes: Instead of the provider that the settings name.
+
+    Raises:
+        ConfigurationError: the settings contradict each other or the machine.
+    """
+    database = Database(settings.resolved_database_url)
+    clock = SystemClock()
+    fanout = InProcessFanout()
+    event_log = SqlEventLog(database)
+    dispatcher = InProcessDispatcher(event_log)
+    sessions = Sessions(event_log, fanout)
+    model = model or build_model(settings)
+    sandboxes = sandboxes or build_sandboxes(settings)
+    services = ApiServices(
+        settings=settings,
+        database=database,
+        reader=EventReader(),
+        intake=Intake(sessions, dispatcher, clock),
+        fanout=fanout,
+        clock=clock,
+        sandboxes=sandboxes,
+        model=model,
+    )
+    driver = Driver(
+        log=event_log,
+        sessions=sessions,
+        sandboxes=sandboxes,
+        model=model,
+        fanout=fanout,
+        clock=clock,
+    )
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(database.close)
+            await database.migrate()
+            stack.push_async_callback(model.close)
+            stack.push_async_callback(sandboxes.close)
+            stack.push_async_callback(driver.close)
+            await _sweep_sandboxes(event_log, sandboxes)
+            background = [
+                asyncio.create_task(dispatcher.serve(driver.wake), name="dispatcher"),
+                asyncio.create_task(_purge(event_log, clock), name="purge"),
+            ]
+            stack.push_async_callback(_end, background)
+            yield
+            services.streams.close()
+
+    app = FastAPI(title="Freehold", version=__version__, lifespan=lifespan)
+    app.state.model = model
+    app.state.sandboxes = sandboxes
+    api.install(app, services)
+    return app
+
+
+async def _sweep_sandboxes(event_log: SqlEventLog, sandboxes: SandboxProvider) -> None:
+    """Remove what a server that died left behind."""
+    removed = await sandboxes.sweep(await event_log.alive())
+    if removed:
+        log.info("removed %d sandboxes whose sessions are over", len(removed))
+
+
+async def _purge(event_log: SqlEventLog, clock: SystemClock) -> None:
+    while True:
+        await event_log.purge_deleted(clock.now() - DELETED_KEPT)
+        await asyncio.sleep(PURGE_EVERY)
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
