@@ -94,7 +94,12 @@ def test_client_snippets_parse() -> None:
 def test_variables_that_documents_name_exist() -> None:
     known = {f"FREEHOLD_{name.upper()}" for name in Settings.model_fields} | {"FREEHOLD_CONFIG"}
     # Of the compose file, not of the server.
-    known |= {"FREEHOLD_POSTGRES_PASSWORD", "FREEHOLD_PUBLISH", "FREEHOLD_SERVER_BASE", "FREEHOLD_BUILD_NETWORK"}
+    known |= {
+        "FREEHOLD_POSTGRES_PASSWORD",
+        "FREEHOLD_PUBLISH",
+        "FREEHOLD_SERVER_BASE",
+        "FREEHOLD_BUILD_NETWORK",
+    }
     unknown = set()
     for document in [*DOCUMENTS, ROOT / "docker-compose.yml", ROOT / "Dockerfile"]:
         named = set(re.findall(r"\bFREEHOLD_[A-Z_]*[A-Z]\b", document.read_text(encoding="utf-8")))
