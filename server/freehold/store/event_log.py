@@ -140,6 +140,11 @@ class PublicEvent(NamedTuple):
 
 
 _PUBLIC = sa.select(_E.seq, _E.id, _E.type, _E.body).where(_OF_SESSION, _E.public)
+_SINCE = (  # built once: every open stream asks this after every commit of its session
+    _PUBLIC.where(_E.seq > sa.bindparam("after", type_=sa.BigInteger))
+    .order_by(_E.seq.asc())
+    .limit(sa.bindparam("at_most", type_=sa.Integer))
+)
 
 
 class EventReader:
@@ -188,8 +193,8 @@ class EventReader:
         Fewer than ``limit`` means that there is no other up to the head that was known before
         the call; the stream's cursor may move to that head, past private records.
         """
-        statement = page_statement(after_seq=after_seq).limit(limit)
-        return await _public(session, statement, {"of_session": session_id})
+        parameters = {"of_session": session_id, "after": after_seq, "at_most": limit}
+        return await _public(session, _SINCE, parameters)
 
     async def latest_seq(self, session: ReadSession, session_id: str) -> int | None:
         """Where the log ends, private records counted; ``None`` if there is no such session."""
