@@ -39,6 +39,8 @@ SOCKET = f"{STATE_DIR}/toolbox.sock"
 _STOP_SECONDS = 2
 _TRIES = 3
 _AGENT = 1000
+_NOT_FOUND = 127
+"""Exit status of the init when the program it should run is missing."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,10 @@ class Running:
 
     id: str
     python: str
-    fresh: bool
+    started: bool = False
     """Whether this very call started it."""
+    made: bool = False
+    """Whether this very call made it: nothing is in it yet."""
 
     @property
     def connect_command(self) -> list[str]:
@@ -162,6 +166,8 @@ def how_it_ended(found: dict[str, Any] | None, limits: Limits) -> str:
         return f"it used more than its memory limit of {limits.memory}"
     if state["Running"]:
         return "its container runs, and its toolbox does not answer"
+    if state.get("ExitCode") == _NOT_FOUND:
+        return "its image has no python3"
     detail = f"exit status {state.get('ExitCode')}"
     if state.get("Error"):
         detail += f", {state['Error']}"
@@ -180,10 +186,10 @@ def _resume(client: DockerClient, found: dict[str, Any]) -> Running | None:
             if labels.get(LABEL_TOOLBOX) != toolbox_version():
                 _put_toolbox(client, container)
             client.api.start(container)
-            return Running(container, python, fresh=True)
+            return Running(container, python, started=True)
     except NotFound:
         return None
-    return Running(container, python, fresh=False)
+    return Running(container, python)
 
 
 def _create(
@@ -230,7 +236,7 @@ def _create(
     except BaseException:
         remove(client, container)
         raise
-    return Running(container, python, fresh=True)
+    return Running(container, python, started=True, made=True)
 
 
 def _toolbox(python: str) -> list[str]:

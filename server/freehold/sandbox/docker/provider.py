@@ -25,6 +25,7 @@ from freehold.sandbox.docker.container import (
     ensure_running,
     how_it_ended,
     inspect,
+    remove,
     restart,
 )
 from freehold.sandbox.docker.engine import Engine, is_conflict, is_missing
@@ -32,6 +33,9 @@ from freehold.sandbox.docker.hardening import Limits
 from freehold.sandbox.docker.transport import EngineRefusal, open_exec
 from freehold.sandbox.image_definition import DEFAULT_TAG
 from freehold.settings import Settings
+
+PING_TIMEOUT = 20.0
+"""Seconds a sandbox in use may take to give a sign of life before it is looked for anew."""
 
 INSTALLATION_FILE = "installation"
 """File in the data directory with the id that tells this installation's containers apart."""
@@ -133,10 +137,11 @@ class DockerSandboxProvider:
         async with self._lock(session_id):
             current = self._sandboxes.get(session_id)
             if current is not None:
-                if current.connected:
-                    return current
-                with contextlib.suppress(SandboxLost):
-                    await current.ping()
+                # Asked each time, at a third of a millisecond: that a container has died may not
+                # have come through yet.
+                with contextlib.suppress(SandboxLost, TimeoutError):
+                    async with asyncio.timeout(PING_TIMEOUT):
+                        await current.ping()
                     return current
                 await current.close()
                 del self._sandboxes[session_id]
@@ -196,7 +201,7 @@ class DockerSandboxProvider:
         try:
             return await self._attach(running)
         except SandboxLost:
-            if running.fresh:
+            if running.started:
                 raise await self._unusable(running) from None
         # A container from before that does not answer, or whose toolbox is of another age:
         # its file system and journal outlive its processes.
@@ -245,6 +250,9 @@ class DockerSandboxProvider:
 
     async def _unusable(self, running: Running) -> SandboxUnavailable:
         ending = await self._ending(running, None)
+        if running.made:
+            with contextlib.suppress(DockerException, SandboxUnavailable):
+                await self._engine.run(lambda client: remove(client, running.id))
         return SandboxUnavailable(
             f"The sandbox was started and cannot be used: {ending}. The image {self._image} needs "
             "a python3 from 3.9; `freehold image build` makes one that has it."

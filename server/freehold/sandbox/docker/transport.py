@@ -103,11 +103,19 @@ class Demultiplexer(asyncio.StreamReaderProtocol):
         if data and self._streaming:
             self._take_frames(memoryview(data))
 
+    def eof_received(self) -> bool | None:
+        """The engine sends no more: the process ended, or there was no answer at all."""
+        self._hung_up()
+        return super().eof_received()
+
     def connection_lost(self, exc: Exception | None) -> None:
-        """The engine is gone, or the process ended."""
+        """The connection is gone."""
+        self._hung_up()
+        super().connection_lost(exc)
+
+    def _hung_up(self) -> None:
         if not self.switched.done():
             self.switched.set_exception(ConnectionResetError("the engine closed the connection"))
-        super().connection_lost(exc)
 
     def _take_answer(self) -> bytes:
         """Read the HTTP answer; what follows it is the first of the stream."""
