@@ -72,12 +72,16 @@ def grep(
     """
     options = options_of(place, given)
     try:
-        place.files.stat(options.path)
+        is_directory = place.files.stat(options.path).kind == "directory"
     except OSError as error:
         raise ToolError(f"grep: {given.get('path')}: {reason(error)}") from error
     program = _find("rg", environment.get("PATH", os.defpath))
     command = ripgrep_command(program, options) if program else _own_command(options)
-    search = _Search(command, environment)
+    try:
+        # ripgrep takes globs with a slash from the directory it stands in.
+        search = _Search(command, environment, options.path if is_directory else "/")
+    except OSError as error:
+        raise ToolError(f"grep: {options.path}: {reason(error)}") from error
     cancellation.on_cancel(search.kill)
     timer = threading.Timer(DEADLINE, search.expire)
     timer.daemon = True
@@ -97,12 +101,12 @@ def grep(
 
 
 class _Search:
-    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
+    def __init__(self, command: list[str], environment: dict[str, str], folder: str) -> None:
         self.expired = False
         self._process = subprocess.Popen(  # noqa: S603 - the arguments are a list, no shell
             command,
             env=environment,
-            cwd="/",
+            cwd=folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -153,7 +157,7 @@ class _Search:
 def ripgrep_command(program: str, options: Options) -> list[str]:
     """The command line that asks ripgrep for what the options say."""
     command = [program, "--no-config", "--no-heading", "--color=never", "--hidden", "--no-messages"]
-    command += ["--with-filename", "--sort=path", "--glob=!.git"]
+    command += ["--with-filename", "--sort=path", "--crlf", "--glob=!.git"]
     if options.mode == "files_with_matches":
         command.append("--files-with-matches")
     elif options.mode == "count":

@@ -133,7 +133,7 @@ class Service:
             connection.refuse(rid, "bad_request", str(error))
 
     def _read(self, frame: Frame) -> Frame:
-        length = _integer(frame, "length")
+        offset, length = _integer(frame, "offset"), _integer(frame, "length")
         files = self._tools.place.files
         path = self._tools.place.resolve(_string(frame, "path"))
         kind = files.stat(path).kind
@@ -141,7 +141,7 @@ class Service:
             raise IsADirectoryError(path)
         if kind != "file":
             raise PermissionError(path)
-        data = files.read(path, _integer(frame, "offset"), length)
+        data = files.read(path, offset, length)
         return {"data": base64.standard_b64encode(data).decode("ascii"), "eof": len(data) < length}
 
     def _write(self, frame: Frame) -> Frame:

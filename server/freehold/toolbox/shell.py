@@ -223,8 +223,9 @@ class Shell:
         self._reports += data
         while b"\0" in self._reports:
             report, _, self._reports = self._reports.partition(b"\0")
-            token, _, status = report.partition(b" ")
-            if bytes(token) == self._token and status.isdigit():
+            # A command that guesses the descriptor may write before the report, but not the token.
+            before, _, status = report.rpartition(b" ")
+            if before.endswith(self._token) and status.isdigit():
                 # All that the command wrote is in the pipe by now: the report came after it.
                 self._read_output(once=False)
                 self._status = int(status)
