@@ -98,3 +98,18 @@ def turn(sdk: Anthropic, session_id: str, *events: dict[str, Any]) -> list[Any]:
             if event.type in ("session.status_idle", "session.status_terminated"):
                 return seen
     return seen
+
+
+@pytest.fixture
+def running(sdk: Anthropic, session: Any) -> Iterator[Any]:
+    """A session whose model takes its time, until the test is over."""
+    with sdk.beta.sessions.events.stream(session.id) as stream:
+        sdk.beta.sessions.events.send(session.id, events=[said("/wait 600")])  # type: ignore[list-item]
+        for event in stream:
+            if event.type == "span.model_request_start":
+                break
+        yield session
+        sdk.beta.sessions.events.send(session.id, events=[{"type": "user.interrupt"}])
+        for event in stream:
+            if event.type in ("session.status_idle", "session.status_terminated"):
+                break
