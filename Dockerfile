@@ -11,15 +11,12 @@ USER root
 ARG PIP_INDEX_URL
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_TRUSTED_HOST
-COPY requirements-server.lock certs* /tmp/build/
-RUN set -e; \
-    if ls /tmp/build/*.crt >/dev/null 2>&1; then \
-      cat /etc/ssl/certs/ca-certificates.crt /tmp/build/*.crt > /tmp/build/trusted.pem; \
-      export PIP_CERT=/tmp/build/trusted.pem; \
-    fi; \
-    python3 -m venv /opt/freehold; \
-    /opt/freehold/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
-      --require-hashes -r /tmp/build/requirements-server.lock
+COPY requirements-server.lock certs* /usr/local/share/ca-certificates/
+RUN update-ca-certificates \
+ && export PIP_CERT=/etc/ssl/certs/ca-certificates.crt \
+ && python3 -m venv /opt/freehold \
+ && /opt/freehold/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
+      --require-hashes -r /usr/local/share/ca-certificates/requirements-server.lock
 
 FROM ${BASE}
 USER root
