@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ import yaml
 from freehold.cli.clients import BETA, curl, python, typescript
 from freehold.cli.config import reference
 from freehold.settings import Settings
+from tests.support.running import Served
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -139,3 +141,33 @@ def test_the_compose_file_demands_keys_and_publishes_on_loopback() -> None:
     assert ":?" in server["environment"]["FREEHOLD_API_KEYS"]
     assert "127.0.0.1:8787" in server["ports"][0]
     assert server["cap_drop"] == ["ALL"]
+
+
+def test_the_tutorial_runs_as_written(
+    server: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "anything")
+    text = (ROOT / "docs/TUTORIAL.md").read_text(encoding="utf-8")
+    code = [match[2] for match in _BLOCK.finditer(text) if match[1] == "python"]
+    names: dict[str, Any] = {}
+    for block in code[:-1]:
+        exec(block, names)  # noqa: S102 - our own documents
+    # What `resume` is for: from the first event on, everything up to idle is told again.
+    first = next(iter(names["client"].beta.sessions.events.list(names["session"].id)))
+    capsys.readouterr()
+    names["resume"](first.id)
+    assert capsys.readouterr().out.splitlines()[-1] == "session.status_idle"
+    exec(code[-1], names)  # noqa: S102 - our own documents
+    assert names["client"].beta.sessions.list().data == []
+
+
+def test_the_readmes_program_runs_as_written(
+    server: Served, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("ANTHROPIC_BASE_URL", server.url)
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "anything")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (program,) = (m[2] for m in _BLOCK.finditer(text) if "sessions.events.stream" in m[2])
+    exec(program, {})  # noqa: S102 - our own documents
+    assert capsys.readouterr().out.strip()
