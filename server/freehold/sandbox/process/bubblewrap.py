@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ _CHECK_TIMEOUT = 10.0
 
 _NAMESPACES = ("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try")
 _USER = ("--unshare-user", "--uid", "1000", "--gid", "1000")
+_NO_MORE_USERS = ("--disable-userns",)
 
 # From /etc only what programs need to run, resolve names and trust certificates: a server that
 # runs as root could otherwise lend the agent its eyes for what only root may read there.
@@ -133,8 +135,33 @@ def _view() -> list[str]:
     prefix = interpreter_prefix()
     if prefix is not None:
         view += ["--ro-bind", str(prefix), str(prefix)]
-    view += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp", "--tmpfs", "/run"]  # noqa: S108
-    return [*view, "--tmpfs", "/var/tmp"]  # noqa: S108 - inside, private
+    view += ["--proc", "/proc", *_covered_proc(), "--dev", "/dev"]
+    for private in ("/tmp", "/run", "/var/tmp"):  # noqa: S108 - inside
+        view += ["--tmpfs", private]
+    return view
+
+
+def _covered_proc() -> list[str]:
+    """Options that make the machine's own part of ``/proc`` harmless.
+
+    Where the server is root, the agent is root to the kernel's files, without any capability and
+    whatever its uid inside: it could write `/proc/sys/kernel/core_pattern`. Covered are all
+    entries but processes, by a read-only view of themselves, or by nothing at all if they are not
+    for everyone's eyes.
+    """
+    options = []
+    for entry in sorted(Path("/proc").iterdir()):
+        if entry.name.isdigit() or entry.is_symlink():
+            continue
+        mode = entry.stat().st_mode
+        if stat.S_ISDIR(mode) or mode & 0o222:
+            source = entry if mode & 0o004 else Path("/dev/null")
+        elif mode & 0o004:
+            continue
+        else:
+            source = Path("/dev/null")
+        options += ["--ro-bind", str(source), str(entry)]
+    return options
 
 
 def _is_visible(path: Path) -> bool:
@@ -149,7 +176,7 @@ def _working_flags() -> tuple[str, ...] | None:
         return None
     # A user namespace of its own takes root's identity away from the agent; where the kernel
     # does not grant one, dropping every capability has to do.
-    for user in (_USER, ()):
+    for user in ((*_USER, *_NO_MORE_USERS), _USER, ()):
         flags = (program, *user, *_NAMESPACES, "--cap-drop", "ALL", "--new-session")
         if _runs([*flags, *_view(), "--", str(interpreter()), "-I", "-S", "-c", ""]):
             return flags

@@ -157,9 +157,9 @@ class ProcessSandboxProvider:
         toolbox = await asyncio.to_thread(_installed_toolbox, self._base)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_TIMEOUT
-        before = _inode(folders.socket)
+        before = _birth(folders.socket)
         child = await asyncio.to_thread(self._spawn, folders, toolbox)
-        while _inode(folders.socket) in (None, before):
+        while _birth(folders.socket) in (None, before):
             status = child.poll()
             if status == _STATE_IN_USE and loop.time() < deadline:
                 # The one before has not quite ended.
@@ -303,11 +303,13 @@ def _connect_to(path: Path) -> Connect:
     return connect
 
 
-def _inode(path: Path) -> int | None:
+def _birth(path: Path) -> tuple[int, int] | None:
+    """Tells one socket from the next under the same name; inode numbers alone are used again."""
     try:
-        return path.stat().st_ino
+        found = path.stat()
     except OSError:
         return None
+    return found.st_ino, found.st_ctime_ns
 
 
 def _tail(log: Path) -> str:

@@ -226,7 +226,7 @@ async def _wait(shell: Interpreter, arguments: list[str], streams: Streams) -> i
 
 @_known_as("kill")
 async def _kill(shell: Interpreter, arguments: list[str], streams: Streams) -> int:
-    _, operands = _options(arguments)
+    flags, operands = _options(arguments)
     status = 0
     for operand in operands:
         task = shell.jobs.get(int(operand)) if operand.isdigit() else None
@@ -235,7 +235,7 @@ async def _kill(shell: Interpreter, arguments: list[str], streams: Streams) -> i
         if task is None or task.done():
             streams.err.write(_bytes(f"bash: kill: ({operand}) - No such process\n"))
             status = 1
-        elif "0" not in arguments[0][1:]:
+        elif flags != {"0"}:
             task.cancel()
     return status
 
