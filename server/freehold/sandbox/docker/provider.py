@@ -24,7 +24,7 @@ from freehold.sandbox.docker.container import (
     Running,
     ensure_running,
     how_it_ended,
-    inspect,
+    inspect_at_end,
     remove,
     restart,
 )
@@ -79,6 +79,7 @@ class DockerSandboxProvider:
         self._extra_ca_certs = extra_ca_certs
         self._engine = engine or Engine()
         self._sandboxes: dict[str, DockerSandbox] = {}
+        self._acquiring: set[asyncio.Task[DockerSandbox]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         if self._limits.network == "host":
             raise ConfigurationError(
@@ -133,21 +134,12 @@ class DockerSandboxProvider:
 
     async def acquire(self, spec: SandboxSpec) -> Sandbox:
         """The session's sandbox; see the port."""
-        session_id = spec.session_id
-        async with self._lock(session_id):
-            current = self._sandboxes.get(session_id)
-            if current is not None:
-                # Asked each time, at a third of a millisecond: that a container has died may not
-                # have come through yet.
-                with contextlib.suppress(SandboxLost, TimeoutError):
-                    async with asyncio.timeout(PING_TIMEOUT):
-                        await current.ping()
-                    return current
-                await current.close()
-                del self._sandboxes[session_id]
-            sandbox = await self._open(session_id)
-            self._sandboxes[session_id] = sandbox
-            return sandbox
+        # In a task of its own: if the caller is cancelled, the engine is at work all the same, and
+        # nobody else may touch the session's container until it is done.
+        task = asyncio.create_task(self._acquire(spec.session_id))
+        self._acquiring.add(task)
+        task.add_done_callback(self._acquired)
+        return await asyncio.shield(task)
 
     async def remove(self, session_id: str) -> None:
         """Delete the session's container; see the port.
@@ -176,9 +168,32 @@ class DockerSandboxProvider:
 
     async def close(self) -> None:
         """Drop the connections; containers run on."""
+        if self._acquiring:
+            await asyncio.wait(self._acquiring)
         for session_id in list(self._sandboxes):
             await self._forget(session_id)
         await asyncio.to_thread(self._engine.drop_client)
+
+    async def _acquire(self, session_id: str) -> DockerSandbox:
+        async with self._lock(session_id):
+            current = self._sandboxes.get(session_id)
+            if current is not None:
+                # Asked each time, at a third of a millisecond: that a container has died may not
+                # have come through yet.
+                with contextlib.suppress(SandboxLost, TimeoutError):
+                    async with asyncio.timeout(PING_TIMEOUT):
+                        await current.ping()
+                    return current
+                await current.close()
+                del self._sandboxes[session_id]
+            sandbox = await self._open(session_id)
+            self._sandboxes[session_id] = sandbox
+            return sandbox
+
+    def _acquired(self, task: asyncio.Task[DockerSandbox]) -> None:
+        self._acquiring.discard(task)
+        if not task.cancelled():
+            task.exception()  # Seen, also when the caller no longer is there to see it.
 
     def _lock(self, session_id: str) -> asyncio.Lock:
         lock = self._locks.get(session_id)
@@ -243,7 +258,7 @@ class DockerSandboxProvider:
         if error is not None and not _about_container(error):
             return str(error)
         try:
-            found = await self._engine.run(lambda client: inspect(client, running.id))
+            found = await self._engine.run(lambda client: inspect_at_end(client, running.id))
         except (DockerException, SandboxUnavailable) as trouble:
             return str(trouble)
         return how_it_ended(found, self._limits)
