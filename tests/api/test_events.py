@@ -16,10 +16,10 @@ import anthropic
 import httpx2 as httpx
 import pytest
 from anthropic import Anthropic
-from tests.api.conftest import refused, said, turn
-from tests.support.running import BETA, Served
 
 from freehold.core.ids import is_id
+from tests.api.conftest import refused, said, turn
+from tests.support.running import BETA, Served
 
 ABSENT_THREAD = "sthr_011CZkYpogX7uDKUyvBTophP"
 TURN = [

@@ -14,10 +14,10 @@ from urllib.parse import urlsplit
 import anthropic
 import httpx2 as httpx
 import pytest
-from tests.api.conftest import refused
-from tests.support.running import BETA, Served, serve
 
 from freehold.core.ids import is_id
+from tests.api.conftest import refused
+from tests.support.running import BETA, Served, serve
 
 AGENTS = "/v1/agents"
 ABSENT_SESSION = "sesn_011CZkYpogX7uDKUyvBTophP"
