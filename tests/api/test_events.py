@@ -130,6 +130,23 @@ class TestSend:
             "data itself as a `base64` or `text` source",
         )
 
+    @pytest.mark.parametrize(
+        "event",
+        [
+            {
+                "type": "user.define_outcome",
+                "description": "d",
+                "rubric": {"type": "text", "content": "r"},
+            },
+            {"type": "system.message", "content": [{"type": "text", "text": "x"}]},
+        ],
+    )
+    def test_what_this_version_lacks_is_named(
+        self, http: httpx.Client, session: Any, event: dict[str, Any]
+    ) -> None:
+        message = f"events[0]: `{event['type']}` is not supported by this version of Freehold."
+        refused(http.post(url(session), json={"events": [event]}), 400, message)
+
     def test_all_or_nothing(self, sdk: Anthropic, http: httpx.Client, session: Any) -> None:
         confirm = {"type": "user.tool_confirmation", "tool_use_id": "sevt_x", "result": "allow"}
         assert http.post(url(session), json={"events": [said("x"), confirm]}).status_code == 400
