@@ -10,6 +10,7 @@ import io
 import re
 import tarfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,8 +81,17 @@ def container_name(owner: str, session_id: str) -> str:
     return f"freehold-{owner[:12]}-{session_id}"
 
 
+BeforeStart = Callable[[DockerClient, str], None]
+"""Called with a new container's id when all is ready for its start."""
+
+
 def ensure_running(
-    client: DockerClient, recipe: Recipe, session_id: str, *, created: str
+    client: DockerClient,
+    recipe: Recipe,
+    session_id: str,
+    *,
+    created: str,
+    before_start: BeforeStart,
 ) -> Running:
     """The session's container, running: found, started again, or made.
 
@@ -96,7 +106,12 @@ def ensure_running(
         patient = True
         while patient:
             patient = time.monotonic() < deadline
-            running = _attempt(client, recipe, name, session_id, created=created, patient=patient)
+            found = inspect(client, name)
+            if found is None:
+                labels = {LABEL_SESSION: session_id, LABEL_CREATED: created}
+                running = _create(client, recipe, name, labels, before_start)
+            else:
+                running = _take_up(client, recipe, name, found, patient=patient)
             if running is not None:
                 return running
             time.sleep(_PAUSE)
@@ -105,19 +120,10 @@ def ensure_running(
     raise SandboxUnavailable(f"The container {name} is made and removed by others all the time.")
 
 
-def _attempt(
-    client: DockerClient,
-    recipe: Recipe,
-    name: str,
-    session_id: str,
-    *,
-    created: str,
-    patient: bool,
+def _take_up(
+    client: DockerClient, recipe: Recipe, name: str, found: dict[str, Any], *, patient: bool
 ) -> Running | None:
-    """One try; ``None``: somebody else is at work on this container, or it vanished meanwhile."""
-    found = inspect(client, name)
-    if found is None:
-        return _create(client, recipe, name, session_id, created)
+    """Use a container that is there; ``None``: somebody else is at work on it, or it vanished."""
     if found["Config"]["Labels"].get(LABEL_OWNER) != recipe.owner:
         raise SandboxUnavailable(
             f"A container named {name} is there that this installation does not own."
@@ -231,7 +237,11 @@ def _resume(client: DockerClient, found: dict[str, Any]) -> Running | None:
 
 
 def _create(
-    client: DockerClient, recipe: Recipe, name: str, session_id: str, created: str
+    client: DockerClient,
+    recipe: Recipe,
+    name: str,
+    own_labels: dict[str, str],
+    before_start: BeforeStart,
 ) -> Running | None:
     """A new container, started; ``None``: somebody else has just made one of this name."""
     image: dict[str, Any] = client.images.get(recipe.image).attrs
@@ -245,16 +255,18 @@ def _create(
             command=[
                 *("serve", "--state", STATE_DIR, "--socket", SOCKET),
                 *("--workdir", LAYOUT.workdir, "--outputs", LAYOUT.outputs),
+                *("--stdio", "yes"),
             ],
+            stdin_open=True,
+            detach=True,  # or the input would be closed with the first connection to it
             user=recipe.limits.user,
             hostname="sandbox",
             working_dir="/",
             # An image's own health check would be a process of ours every few seconds.
             healthcheck={"test": ["NONE"]},
             labels={
+                **own_labels,
                 LABEL_OWNER: recipe.owner,
-                LABEL_SESSION: session_id,
-                LABEL_CREATED: created,
                 LABEL_TOOLBOX: toolbox_version(),
                 LABEL_PYTHON: python,
             },
@@ -266,6 +278,7 @@ def _create(
         raise
     try:
         _furnish(client, container, labels)
+        before_start(client, container)
         client.api.start(container)
     except BaseException:
         remove(client, container)

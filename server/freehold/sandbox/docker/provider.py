@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from docker import DockerClient
 from docker.errors import APIError, DockerException
 
 from freehold.errors import ConfigurationError, SandboxLost, SandboxUnavailable
@@ -30,7 +31,12 @@ from freehold.sandbox.docker.container import (
 )
 from freehold.sandbox.docker.engine import Engine, is_conflict, is_missing
 from freehold.sandbox.docker.hardening import Limits
-from freehold.sandbox.docker.transport import EngineRefusal, open_exec
+from freehold.sandbox.docker.transport import (
+    EngineRefusal,
+    ExecStream,
+    open_attach,
+    open_exec,
+)
 from freehold.sandbox.image_definition import DEFAULT_TAG
 from freehold.settings import Settings
 
@@ -210,11 +216,22 @@ class DockerSandboxProvider:
         """Bring the container up and say hello to its toolbox."""
         recipe = Recipe(self.owner, self._image, self._limits)
         created = datetime.now(UTC).isoformat(timespec="seconds")
+        loop = asyncio.get_running_loop()
+        streams: list[ExecStream] = []
+
+        def listen(client: DockerClient, container: str) -> None:
+            opening = self._listen(container, str(client.api.api_version))
+            stream = asyncio.run_coroutine_threadsafe(opening, loop).result(PING_TIMEOUT)
+            if stream is not None:
+                streams.append(stream)
+
         running = await self._engine.run(
-            lambda client: ensure_running(client, recipe, session_id, created=created)
+            lambda client: ensure_running(
+                client, recipe, session_id, created=created, before_start=listen
+            )
         )
         try:
-            return await self._attach(running)
+            return await self._attach(running, streams)
         except SandboxLost:
             if running.started:
                 raise await self._unusable(running) from None
@@ -226,15 +243,25 @@ class DockerSandboxProvider:
         except SandboxLost:
             raise await self._unusable(running) from None
 
-    async def _attach(self, running: Running) -> DockerSandbox:
-        sandbox = await DockerSandbox.open(self._connector(running))
-        # `open` gives the class it is called on; its declared type says less.
-        assert isinstance(sandbox, DockerSandbox)  # noqa: S101
+    async def _listen(self, container: str, api_version: str) -> ExecStream | None:
+        """The main process's own streams, which spare a new container the first exec."""
+        try:
+            return await open_attach(self._engine.endpoint, container, api_version=api_version)
+        except (EngineRefusal, OSError):
+            return None
+
+    async def _attach(self, running: Running, streams: Sequence[ExecStream] = ()) -> DockerSandbox:
+        sandbox = await DockerSandbox.open(self._connector(running, streams))
         sandbox.container = running.id
         return sandbox
 
-    def _connector(self, running: Running) -> Connect:
+    def _connector(self, running: Running, streams: Sequence[ExecStream] = ()) -> Connect:
+        ready = list(streams)
+
         async def connect() -> Stream:
+            if ready:
+                stream = ready.pop()
+                return Stream(stream.reader, stream.writer, stream.close)
             try:
                 exec_id: str = await self._engine.run(
                     lambda client: client.api.exec_create(
