@@ -17,7 +17,7 @@ from freehold.sandbox.conformance.subject import (
 
 _LIMIT = 100 * 1024
 _MARK = "[output truncated]\n"
-_LATE = 0.5
+_LATE = 2.0  # long after the kill, also on a machine that is busy
 
 
 @check
