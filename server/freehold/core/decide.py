@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from freehold.core import times
 from freehold.core.commands import CallModel, Command, RunTool, Write
 from freehold.core.drafts import Draft
 from freehold.core.events import (
@@ -16,11 +17,13 @@ from freehold.core.events import (
     ModelRequestStart,
     ModelUsage,
     SessionStatusIdle,
+    SessionStatusRescheduled,
     SessionStatusRunning,
     SessionStatusTerminated,
     SessionUsage,
     StopReason,
     ThreadStatusIdle,
+    ThreadStatusRescheduled,
     ThreadStatusRunning,
 )
 from freehold.core.state import OpenCall, PendingInput, SessionState
@@ -46,7 +49,7 @@ def decide(state: SessionState, now: datetime) -> Command | None:
     if state.interrupted:
         return Write(interruption(state, now))
     if state.status != "running":
-        return _at_rest(state)
+        return _at_rest(state, now)
     if not state.thread_running:
         return Write((_thread_running(state),))
     if state.halted:
@@ -58,7 +61,10 @@ def decide(state: SessionState, now: datetime) -> Command | None:
     return Write(go_idle(state, state.ending, now))
 
 
-def _at_rest(state: SessionState) -> Command | None:
+def _at_rest(state: SessionState, now: datetime) -> Command | None:
+    if state.status == "rescheduling":
+        due = state.retry_at is None or now >= state.retry_at
+        return Write(go_running(state)) if due else None
     if state.blocked:
         return None
     if state.inputs or state.calls or state.owes_sampling:
@@ -121,6 +127,18 @@ def _usage(state: SessionState, now: datetime) -> Draft:
     return Draft(SessionUsage(usage=render_usage(state, now)))
 
 
+def reschedule(state: SessionState, retry_at: datetime) -> tuple[Draft, ...]:
+    """Wait until ``retry_at`` and try again (spec 6.7)."""
+    return (
+        Draft(
+            ThreadStatusRescheduled(
+                session_thread_id=state.primary_thread_id, agent_name=state.agent_name
+            )
+        ),
+        Draft(SessionStatusRescheduled(), private={"retry_at": times.to_micros(retry_at)}),
+    )
+
+
 def requires_action(waiting: tuple[str, ...]) -> StopReason:
     """Idle until the client has answered these."""
     return StopReason(type="requires_action", event_ids=list(waiting))
@@ -161,7 +179,7 @@ def interruption(state: SessionState, now: datetime) -> tuple[Draft, ...]:
         *(Draft(item.event, id=item.id) for item in earlier),
         stop,
     )
-    if state.status == "running" or state.calls:
+    if state.status != "idle" or state.calls:
         return (*drafts, *go_idle(state, StopReason(type="end_turn"), now))
     return drafts
 

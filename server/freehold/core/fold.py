@@ -27,6 +27,7 @@ from freehold.core.events import (
     StopReason,
     SystemMessage,
     ThreadStatusIdle,
+    ThreadStatusRescheduled,
     ThreadStatusRunning,
     UserCustomToolResult,
     UserInterrupt,
@@ -90,6 +91,8 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
                 "ending": END_TURN,
                 "ending_details": None,
                 "halted": False,
+                "retry_at": None,
+                "attempts": state.attempts if state.status == "rescheduling" else 0,
             }
         case ThreadStatusRunning():
             return {"thread_running": True}
@@ -105,8 +108,17 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
                 "owes_sampling": False,
                 **_stopped_running(state, record),
             }
+        case ThreadStatusRescheduled():
+            return {"thread_running": False}
         case SessionStatusRescheduled():
-            return {"status": "rescheduling", **_stopped_running(state, record)}
+            wait = record.private or {}
+            return {
+                "status": "rescheduling",
+                "attempts": state.attempts + 1,
+                "retry_at": times.from_micros(wait.get("retry_at", 0)),
+                "thread_running": False,
+                **_stopped_running(state, record),
+            }
         case SessionStatusTerminated():
             return _ended(state, record)
         case SessionArchived():
@@ -150,11 +162,16 @@ def _closed(state: SessionState, call_id: str) -> dict[str, Any]:
 
 
 def _sampled(state: SessionState, record: Record, end: ModelRequestEnd) -> dict[str, Any]:
-    change: dict[str, Any] = {"open_span": None, "usage": state.usage.plus(end.model_usage)}
+    change: dict[str, Any] = {
+        "open_span": None,
+        "attempts": 0,
+        "usage": state.usage.plus(end.model_usage),
+    }
     if end.is_error:
         # The model has not answered, and what it had begun to ask for does not count. Whether
         # to sample again is for what follows to say.
         change["usage"] = state.usage
+        change["attempts"] = state.attempts
         change["owes_sampling"] = True
         change["calls"] = ()
         return change

@@ -96,6 +96,10 @@ class SessionState(_Model):
     ending: StopReason = END_TURN
     """What the next idle will give as its reason, unless calls wait for the client."""
     ending_details: Json | None = None
+    attempts: int = 0
+    """Model requests that failed one after the other, of those that were worth retrying."""
+    retry_at: datetime | None = None
+    """When a rescheduled session runs again."""
     halted: bool = False
     """The turn broke; nothing more is tried until the next one."""
     fatal: bool = False
@@ -113,6 +117,11 @@ class SessionState(_Model):
     running_since: datetime | None = None
     archived: bool = False
     deleted: bool = False
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the session has to be woken although nobody sends anything; what timers watch."""
+        return self.retry_at if self.status == "rescheduling" else None
 
     @property
     def abandoned(self) -> bool:

@@ -18,7 +18,8 @@ from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall, SessionState
 from freehold.errors import SandboxUnavailable
-from freehold.harness.model_turn import sample
+from freehold.harness.backoff import Backoff
+from freehold.harness.model_turn import Sampler
 from freehold.harness.sessions import Fenced, SessionGone, SessionHandle, Sessions
 from freehold.harness.tools import Hands, attached, lost, unavailable
 from freehold.ports.clock import Clock
@@ -65,12 +66,12 @@ class Driver:
         model: Model,
         fanout: Fanout,
         clock: Clock,
+        backoff: Backoff | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
-        self._sandboxes = sandboxes
         self._hands = Hands(sandboxes)
-        self._model = model
+        self._sampler = Sampler(model, sandboxes.layout, fanout, clock, backoff or Backoff())
         self._fanout = fanout
         self._clock = clock
 
@@ -149,9 +150,7 @@ class Driver:
         spec = await job.handle.spec()
         if job.state.sandbox_id is None and enabled_builtins(spec.agent["tools"]):
             self._hands.warm(job.handle)
-        if job.state.open_span is None:
-            raise AssertionError("a model request without an open span")
-        return await sample(job.handle, job.state.open_span, self._model, self._sandboxes.layout)
+        return await self._sampler.sample(job.handle, job.state)
 
     async def _run_tool(self, job: _Job, call: OpenCall) -> Sequence[Draft]:
         try:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from freehold.core.decide import abandoned_span
+from freehold.core.decide import abandoned_span, reschedule
 from freehold.core.drafts import Draft
 from freehold.core.events import (
     AgentCustomToolUse,
@@ -18,9 +20,14 @@ from freehold.core.events import (
     SessionError,
 )
 from freehold.core.permissions import evaluate
+from freehold.core.state import SessionState
 from freehold.errors import ModelError
+from freehold.harness.backoff import Backoff
 from freehold.harness.prompt import build_request
 from freehold.harness.sessions import SessionHandle
+from freehold.harness.sketch import EventIds, Sketch
+from freehold.ports.clock import Clock
+from freehold.ports.dispatcher import Fanout
 from freehold.ports.model import Model, ModelEvent, ModelResponse
 from freehold.ports.sandbox import Layout
 
@@ -34,33 +41,58 @@ _ERROR_TYPES = {
 }
 
 
-async def sample(handle: SessionHandle, span_id: str, model: Model, layout: Layout) -> list[Draft]:
-    """Sample once for the request whose span is open; the events that close it."""
-    spec = await handle.spec()
-    transcript = await handle.transcript()
-    request = build_request(spec, transcript.messages, layout)
-    try:
-        response = await _complete(model.stream(request))
-    except ModelError as error:
-        log.warning("model request of %s failed: %s", handle.session_id, error.message)
-        return failed(span_id, error)
-    return answered(span_id, response, spec.agent["tools"])
+@dataclass(frozen=True)
+class Sampler:
+    """Asks the model for sessions, shows what it says as it says it, and counts its failures."""
+
+    model: Model
+    layout: Layout
+    fanout: Fanout
+    clock: Clock
+    backoff: Backoff
+
+    async def sample(self, handle: SessionHandle, state: SessionState) -> list[Draft]:
+        """Sample once for the request whose span is open; the events that close it."""
+        span_id = state.open_span
+        if span_id is None:
+            raise AssertionError("a model request without an open span")
+        spec = await handle.spec()
+        transcript = await handle.transcript()
+        request = build_request(spec, transcript.messages, self.layout)
+        sketch = Sketch(handle.session_id, state.seq, self.fanout, self.clock)
+        try:
+            response = await _complete(self.model.stream(request), sketch)
+        except ModelError as error:
+            log.warning("model request of %s failed: %s", handle.session_id, error.message)
+            pause = self.backoff.pause(state.attempts, error)
+            retry_at = None if pause is None else self.clock.now() + timedelta(seconds=pause)
+            return failed(span_id, error, state, retry_at)
+        return answered(span_id, response, spec.agent["tools"], sketch.ids)
 
 
-async def _complete(parts: AsyncIterator[ModelEvent]) -> ModelResponse:
+async def _complete(parts: AsyncIterator[ModelEvent], sketch: Sketch) -> ModelResponse:
     response: ModelResponse | None = None
     async for part in parts:
         if isinstance(part, ModelResponse):
             response = part
+        else:
+            sketch.add(part)
     if response is None:
         raise ModelError("connection", "the model's answer ended before it was complete")
     return response
 
 
-def answered(span_id: str, response: ModelResponse, tools: list[Json]) -> list[Draft]:
-    """An answer in the order of spec 6.7: thinking, message, tool uses, the end of the span."""
+def answered(
+    span_id: str, response: ModelResponse, tools: list[Json], ids: EventIds | None = None
+) -> list[Draft]:
+    """An answer in the order of spec 6.7: thinking, message, tool uses, the end of the span.
+
+    ``ids`` are those that previews have already named.
+    """
+    ids = ids or EventIds()
+    thoughts = iter(ids.thinking)
     thinking = [
-        Draft(AgentThinking())
+        Draft(AgentThinking(), id=next(thoughts, None))
         for block in response.content
         if block["type"] in {"thinking", "redacted_thinking"}
     ]
@@ -69,7 +101,7 @@ def answered(span_id: str, response: ModelResponse, tools: list[Json]) -> list[D
         for block in response.content
         if block["type"] == "text" and block["text"]
     ]
-    message = [Draft(AgentMessage(content=text))] if text else []
+    message = [Draft(AgentMessage(content=text), id=ids.message)] if text else []
     calls = [
         Draft(_tool_use(block, tools), private={"tool_use_id": block["id"]})
         for block in response.content
@@ -99,13 +131,17 @@ def _tool_use(block: Json, tools: list[Json]) -> Event:
     )
 
 
-def failed(span_id: str, error: ModelError) -> list[Draft]:
-    """A request that brought nothing.
+def failed(
+    span_id: str, error: ModelError, state: SessionState, retry_at: datetime | None
+) -> list[Draft]:
+    """A request that brought nothing, to be tried again at ``retry_at`` or given up.
 
     Only a request that can never succeed ends the session: a bad key or an unpaid bill is the
     operator's to mend, and the session goes on with the next message.
     """
     status = "terminal" if error.kind == "invalid_request" else "exhausted"
+    if retry_at is not None:
+        status = "retrying"
     return [
         abandoned_span(span_id),
         Draft(
@@ -117,4 +153,5 @@ def failed(span_id: str, error: ModelError) -> list[Draft]:
                 }
             )
         ),
+        *(reschedule(state, retry_at) if retry_at is not None else ()),
     ]
