@@ -9,6 +9,7 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from anthropic import Anthropic
+
 from tests.support.running import BETA, Served, serve
 
 Make = Callable[..., Any]

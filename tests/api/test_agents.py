@@ -9,9 +9,9 @@ import anthropic
 import httpx2 as httpx
 import pytest
 from anthropic import Anthropic
-from tests.api.conftest import refused
 
 from freehold.core.ids import is_id
+from tests.api.conftest import refused
 
 URL = "/v1/agents"
 ABSENT = "agent_011CZkYpogX7uDKUyvBTophP"

@@ -16,10 +16,10 @@ import anthropic
 import httpx2 as httpx
 import pytest
 from anthropic import Anthropic
-from tests.api.conftest import refused, said, turn
-from tests.support.running import BETA, Served
 
 from freehold.core.ids import is_id
+from tests.api.conftest import refused, said, turn
+from tests.support.running import BETA, Served
 
 ABSENT_THREAD = "sthr_011CZkYpogX7uDKUyvBTophP"
 TURN = [
@@ -129,6 +129,23 @@ class TestSend:
             "events[1].content[0].source: this version of Freehold has no Files API; send the "
             "data itself as a `base64` or `text` source",
         )
+
+    @pytest.mark.parametrize(
+        "event",
+        [
+            {
+                "type": "user.define_outcome",
+                "description": "d",
+                "rubric": {"type": "text", "content": "r"},
+            },
+            {"type": "system.message", "content": [{"type": "text", "text": "x"}]},
+        ],
+    )
+    def test_what_this_version_lacks_is_named(
+        self, http: httpx.Client, session: Any, event: dict[str, Any]
+    ) -> None:
+        message = f"events[0]: `{event['type']}` is not supported by this version of Freehold."
+        refused(http.post(url(session), json={"events": [event]}), 400, message)
 
     def test_all_or_nothing(self, sdk: Anthropic, http: httpx.Client, session: Any) -> None:
         confirm = {"type": "user.tool_confirmation", "tool_use_id": "sevt_x", "result": "allow"}

@@ -8,9 +8,9 @@ import anthropic
 import httpx2 as httpx
 import pytest
 from anthropic import Anthropic
-from tests.api.conftest import refused, said, turn
 
 from freehold.core.ids import is_id
+from tests.api.conftest import refused, said, turn
 
 URL = "/v1/sessions"
 ABSENT = "sesn_011CZkYpogX7uDKUyvBTophP"

@@ -14,10 +14,12 @@ from urllib.parse import urlsplit
 import anthropic
 import httpx2 as httpx
 import pytest
+
+from freehold.core import cursors
+from freehold.core.cursors import Cursor
+from freehold.core.ids import is_id
 from tests.api.conftest import refused
 from tests.support.running import BETA, Served, serve
-
-from freehold.core.ids import is_id
 
 AGENTS = "/v1/agents"
 ABSENT_SESSION = "sesn_011CZkYpogX7uDKUyvBTophP"
@@ -361,6 +363,14 @@ class TestQueries:
     def test_cursors(self, http: httpx.Client, value: str) -> None:
         refused(
             http.get(AGENTS, params={"page": value}), 400, "page: invalid or expired page cursor"
+        )
+
+    @pytest.mark.parametrize("key", [(), (1,), ("a", 1), (2**62, "agent_x"), (1, "a", 2)])
+    def test_forged_cursors(self, http: httpx.Client, key: tuple[Any, ...]) -> None:
+        """The check in a cursor is no secret; what it says must still make sense."""
+        forged = cursors.encode(Cursor("agents", "desc", "next", key))
+        refused(
+            http.get(AGENTS, params={"page": forged}), 400, "page: invalid or expired page cursor"
         )
 
     def test_unknown_parameters_are_ignored(self, http: httpx.Client) -> None:

@@ -127,6 +127,40 @@ async def test_concurrent_askers_get_one_container(
 
 
 @docker
+async def test_a_cancelled_acquire_leaves_nothing_behind_a_remove(
+    provider: DockerSandboxProvider,
+) -> None:
+    acquiring = asyncio.create_task(provider.acquire(SPEC))
+    await asyncio.sleep(0.01)  # The engine is at work.
+    acquiring.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await acquiring
+    await provider.remove(SPEC.session_id)
+    assert await provider.sweep(()) == []
+
+
+@docker
+async def test_a_container_whose_maker_died_before_its_start_is_started(
+    make_docker_provider: MakeProvider,
+    docker_client: DockerClient,
+    foreign_image: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("freehold.sandbox.docker.container._PATIENCE", 0.2)
+    provider = make_docker_provider(image=foreign_image)
+    docker_client.containers.create(
+        foreign_image,
+        name=container_name(provider.owner, SPEC.session_id),
+        entrypoint=["python3", "-I", "-S", "/opt/freehold/toolbox.pyz"],
+        command="serve --state /var/lib/freehold --socket /var/lib/freehold/toolbox.sock "
+        "--workdir /workspace --outputs /mnt/session/outputs",
+        user="1000:1000",
+        labels={LABEL_OWNER: provider.owner, LABEL_SESSION: SPEC.session_id},
+    )
+    assert await output(await provider.acquire(SPEC), "echo works") == "works"
+
+
+@docker
 async def test_a_stopped_container_is_started_again_with_its_files_and_its_journal(
     provider: DockerSandboxProvider, docker_client: DockerClient
 ) -> None:

@@ -33,7 +33,8 @@ def install(app: FastAPI, services: ApiServices) -> None:
     app.state.services = services
     app.state.watch = Watch(services)
     app.router.redirect_slashes = False
-    for router in (agents, environments, sessions, events, threads, health):
+    # Routers are tried in order: those that clients wait for come first.
+    for router in (events, sessions, threads, agents, environments, health):
         app.include_router(router)
     errors.install(app)
     app.openapi = lambda: openapi.build(app)  # type: ignore[method-assign]

@@ -6,11 +6,14 @@ import sys
 
 USAGE = """\
 usage: toolbox serve --state DIR --socket PATH --workdir DIR [--outputs DIR] [--idle-exit SECONDS]
+                     [--stdio yes]
        toolbox connect --socket PATH
+
+With --stdio the toolbox's own standard streams are one more connection.
 """
 
 _OPTIONS = {
-    "serve": ({"state", "socket", "workdir"}, {"outputs", "idle-exit"}),
+    "serve": ({"state", "socket", "workdir"}, {"outputs", "idle-exit", "stdio"}),
     "connect": ({"socket"}, set()),
 }
 
@@ -66,5 +69,6 @@ def main(arguments: list[str] | None = None) -> None:
             workdir=options["workdir"],
             outputs=options.get("outputs"),
             idle_exit=idle_exit,
+            stdio=options.get("stdio") == "yes",
         )
     )

@@ -24,7 +24,7 @@ def relay(path: str, patience: float = CONNECT_PATIENCE) -> int:
         sys.stderr.write(f"toolbox: cannot reach {path}: {error.strerror}\n")
         return 1
     with peer:
-        _pump(peer, 0, 1)
+        pump(peer, 0, 1)
     return 0
 
 
@@ -39,7 +39,8 @@ def _patient_connect(path: str, patience: float) -> socket.socket:
             time.sleep(0.005)
 
 
-def _pump(peer: socket.socket, source: int, sink: int) -> None:
+def pump(peer: socket.socket, source: int, sink: int) -> None:
+    """Carry bytes from ``source`` to ``peer`` and from ``peer`` to ``sink`` until either ends."""
     peer.setblocking(False)
     os.set_blocking(source, False)
     to_peer, to_sink = bytearray(), bytearray()

@@ -19,6 +19,7 @@ from . import PROTOCOL
 from .calls import Calls
 from .filesystem import reason
 from .journal import Journal, JournalBusy
+from .relay import pump
 from .sockets import bind_unix
 from .tools import Tools, own_environment
 
@@ -71,6 +72,14 @@ class Service:
                 last_used = time.monotonic()
             elif idle_exit and time.monotonic() - last_used > idle_exit:
                 return
+
+    def adopt(self, source: int, sink: int) -> None:
+        """Serve a pair of descriptors as if they were an accepted connection."""
+        ours, theirs = socket.socketpair()
+        with self._lock:
+            self._connections += 1
+        threading.Thread(target=self._attend, args=(ours,), daemon=True).start()
+        threading.Thread(target=pump, args=(theirs, source, sink), daemon=True).start()
 
     def stop(self) -> None:
         """End :meth:`run`. Safe in a signal handler."""
@@ -235,7 +244,13 @@ def _integer(frame: Frame, name: str) -> int:
 
 
 def serve(
-    *, state: str, socket_path: str, workdir: str, outputs: str | None, idle_exit: float
+    *,
+    state: str,
+    socket_path: str,
+    workdir: str,
+    outputs: str | None,
+    idle_exit: float,
+    stdio: bool = False,
 ) -> int:
     """Run the toolbox; the process's exit status."""
     try:
@@ -247,6 +262,8 @@ def serve(
     listener = bind_unix(socket_path)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: service.stop())
+    if stdio:
+        service.adopt(0, 1)
     try:
         service.run(listener, idle_exit)
     finally:

@@ -77,7 +77,7 @@ def test_killing_reaches_what_left_the_session(shell: Shell, tmp_path: Path) -> 
 
 def test_output_of_a_background_process_does_not_stop_it(shell: Shell, tmp_path: Path) -> None:
     """More than a pipe holds, while nobody calls."""
-    shell.run("(seq 1 100000; echo > finished) &", 20)
+    shell.run("(sleep 0.1; seq 1 100000; echo > finished) &", 20)
     deadline = time.monotonic() + 20
     while not (tmp_path / "finished").exists():
         assert time.monotonic() < deadline

@@ -9,6 +9,8 @@ import hashlib
 import io
 import re
 import tarfile
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +39,10 @@ LAYOUT = Layout()
 SOCKET = f"{STATE_DIR}/toolbox.sock"
 
 _STOP_SECONDS = 2
-_TRIES = 3
+_PATIENCE = 5.0
+"""Seconds to wait for somebody else who is making or removing the same container."""
+_PAUSE = 0.02
+_ENDING = 2.0
 _AGENT = 1000
 _NOT_FOUND = 127
 """Exit status of the init when the program it should run is missing."""
@@ -76,8 +81,17 @@ def container_name(owner: str, session_id: str) -> str:
     return f"freehold-{owner[:12]}-{session_id}"
 
 
+BeforeStart = Callable[[DockerClient, str], None]
+"""Called with a new container's id when all is ready for its start."""
+
+
 def ensure_running(
-    client: DockerClient, recipe: Recipe, session_id: str, *, created: str
+    client: DockerClient,
+    recipe: Recipe,
+    session_id: str,
+    *,
+    created: str,
+    before_start: BeforeStart,
 ) -> Running:
     """The session's container, running: found, started again, or made.
 
@@ -87,27 +101,41 @@ def ensure_running(
         SandboxUnavailable: the engine could not; says why.
     """
     name = container_name(recipe.owner, session_id)
+    deadline = time.monotonic() + _PATIENCE
     try:
-        for _ in range(_TRIES):
+        patient = True
+        while patient:
+            patient = time.monotonic() < deadline
             found = inspect(client, name)
             if found is None:
-                container = _create(client, recipe, name, session_id, created)
-                if container is None:
-                    continue
-                return container
-            if found["Config"]["Labels"].get(LABEL_OWNER) != recipe.owner:
-                raise SandboxUnavailable(
-                    f"A container named {name} is there that this installation does not own."
-                )
-            if found["State"].get("Dead") or found["State"]["Status"] == "removing":
-                remove(client, name)
-                continue
-            running = _resume(client, found)
+                labels = {LABEL_SESSION: session_id, LABEL_CREATED: created}
+                running = _create(client, recipe, name, labels, before_start)
+            else:
+                running = _take_up(client, recipe, name, found, patient=patient)
             if running is not None:
                 return running
+            time.sleep(_PAUSE)
     except DockerException as error:
         raise refused(recipe.image, "start the sandbox", error) from error
     raise SandboxUnavailable(f"The container {name} is made and removed by others all the time.")
+
+
+def _take_up(
+    client: DockerClient, recipe: Recipe, name: str, found: dict[str, Any], *, patient: bool
+) -> Running | None:
+    """Use a container that is there; ``None``: somebody else is at work on it, or it vanished."""
+    if found["Config"]["Labels"].get(LABEL_OWNER) != recipe.owner:
+        raise SandboxUnavailable(
+            f"A container named {name} is there that this installation does not own."
+        )
+    status = found["State"]["Status"]
+    if status in {"dead", "removing"}:
+        remove(client, name)
+        return None
+    # Made and not started: its maker is about to, unless it died in between.
+    if status == "created" and patient:
+        return None
+    return _resume(client, found)
 
 
 def restart(client: DockerClient, container: str, image: str) -> None:
@@ -157,6 +185,20 @@ def inspect(client: DockerClient, container: str) -> dict[str, Any] | None:
     return found
 
 
+def inspect_at_end(client: DockerClient, container: str) -> dict[str, Any] | None:
+    """As :func:`inspect`, for a container that seems to be ending: waits a moment for its end.
+
+    Raises:
+        DockerException: the engine could not tell.
+    """
+    deadline = time.monotonic() + _ENDING
+    while True:
+        found = inspect(client, container)
+        if found is None or not found["State"]["Running"] or time.monotonic() > deadline:
+            return found
+        time.sleep(_PAUSE)
+
+
 def how_it_ended(found: dict[str, Any] | None, limits: Limits) -> str:
     """One sentence about a container that no longer serves."""
     if found is None:
@@ -183,7 +225,9 @@ def _resume(client: DockerClient, found: dict[str, Any]) -> Running | None:
         if state.get("Paused"):
             client.api.unpause(container)
         elif not state["Running"]:
-            if labels.get(LABEL_TOOLBOX) != toolbox_version():
+            if state["Status"] == "created":
+                _furnish(client, container, client.images.get(found["Image"]).labels)
+            elif labels.get(LABEL_TOOLBOX) != toolbox_version():
                 _put_toolbox(client, container)
             client.api.start(container)
             return Running(container, python, started=True)
@@ -193,13 +237,16 @@ def _resume(client: DockerClient, found: dict[str, Any]) -> Running | None:
 
 
 def _create(
-    client: DockerClient, recipe: Recipe, name: str, session_id: str, created: str
+    client: DockerClient,
+    recipe: Recipe,
+    name: str,
+    own_labels: dict[str, str],
+    before_start: BeforeStart,
 ) -> Running | None:
     """A new container, started; ``None``: somebody else has just made one of this name."""
     image: dict[str, Any] = client.images.get(recipe.image).attrs
     labels: dict[str, str] = image["Config"].get("Labels") or {}
-    ours = bool(labels.get(LABEL_DEFINITION))
-    python = PYTHON_PATH if ours else "python3"
+    python = PYTHON_PATH if labels.get(LABEL_DEFINITION) else "python3"
     try:
         container: str = client.api.create_container(
             recipe.image,
@@ -208,16 +255,18 @@ def _create(
             command=[
                 *("serve", "--state", STATE_DIR, "--socket", SOCKET),
                 *("--workdir", LAYOUT.workdir, "--outputs", LAYOUT.outputs),
+                *("--stdio", "yes"),
             ],
+            stdin_open=True,
+            detach=True,  # or the input would be closed with the first connection to it
             user=recipe.limits.user,
             hostname="sandbox",
             working_dir="/",
             # An image's own health check would be a process of ours every few seconds.
             healthcheck={"test": ["NONE"]},
             labels={
+                **own_labels,
                 LABEL_OWNER: recipe.owner,
-                LABEL_SESSION: session_id,
-                LABEL_CREATED: created,
                 LABEL_TOOLBOX: toolbox_version(),
                 LABEL_PYTHON: python,
             },
@@ -228,10 +277,8 @@ def _create(
             return None
         raise
     try:
-        if not ours:
-            _put(client, container, "/", _foreign_places())
-        if labels.get(LABEL_TOOLBOX) != toolbox_version():
-            _put_toolbox(client, container)
+        _furnish(client, container, labels)
+        before_start(client, container)
         client.api.start(container)
     except BaseException:
         remove(client, container)
@@ -242,6 +289,14 @@ def _create(
 def _toolbox(python: str) -> list[str]:
     # -I -S: nothing the agent installs or sets changes what the toolbox imports.
     return [python, "-I", "-S", TOOLBOX_PATH]
+
+
+def _furnish(client: DockerClient, container: str, image_labels: dict[str, str]) -> None:
+    """Give a new container what its image lacks."""
+    if not image_labels.get(LABEL_DEFINITION):
+        _put(client, container, "/", _foreign_places())
+    if image_labels.get(LABEL_TOOLBOX) != toolbox_version():
+        _put_toolbox(client, container)
 
 
 def _put_toolbox(client: DockerClient, container: str) -> None:

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from weakref import WeakValueDictionary
 
+from docker import DockerClient
 from docker.errors import APIError, DockerException
 
 from freehold.errors import ConfigurationError, SandboxLost, SandboxUnavailable
@@ -24,13 +25,18 @@ from freehold.sandbox.docker.container import (
     Running,
     ensure_running,
     how_it_ended,
-    inspect,
+    inspect_at_end,
     remove,
     restart,
 )
 from freehold.sandbox.docker.engine import Engine, is_conflict, is_missing
 from freehold.sandbox.docker.hardening import Limits
-from freehold.sandbox.docker.transport import EngineRefusal, open_exec
+from freehold.sandbox.docker.transport import (
+    EngineRefusal,
+    ExecStream,
+    open_attach,
+    open_exec,
+)
 from freehold.sandbox.image_definition import DEFAULT_TAG
 from freehold.settings import Settings
 
@@ -79,6 +85,7 @@ class DockerSandboxProvider:
         self._extra_ca_certs = extra_ca_certs
         self._engine = engine or Engine()
         self._sandboxes: dict[str, DockerSandbox] = {}
+        self._acquiring: set[asyncio.Task[DockerSandbox]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         if self._limits.network == "host":
             raise ConfigurationError(
@@ -133,21 +140,12 @@ class DockerSandboxProvider:
 
     async def acquire(self, spec: SandboxSpec) -> Sandbox:
         """The session's sandbox; see the port."""
-        session_id = spec.session_id
-        async with self._lock(session_id):
-            current = self._sandboxes.get(session_id)
-            if current is not None:
-                # Asked each time, at a third of a millisecond: that a container has died may not
-                # have come through yet.
-                with contextlib.suppress(SandboxLost, TimeoutError):
-                    async with asyncio.timeout(PING_TIMEOUT):
-                        await current.ping()
-                    return current
-                await current.close()
-                del self._sandboxes[session_id]
-            sandbox = await self._open(session_id)
-            self._sandboxes[session_id] = sandbox
-            return sandbox
+        # In a task of its own: if the caller is cancelled, the engine is at work all the same, and
+        # nobody else may touch the session's container until it is done.
+        task = asyncio.create_task(self._acquire(spec.session_id))
+        self._acquiring.add(task)
+        task.add_done_callback(self._acquired)
+        return await asyncio.shield(task)
 
     async def remove(self, session_id: str) -> None:
         """Delete the session's container; see the port.
@@ -176,9 +174,32 @@ class DockerSandboxProvider:
 
     async def close(self) -> None:
         """Drop the connections; containers run on."""
+        if self._acquiring:
+            await asyncio.wait(self._acquiring)
         for session_id in list(self._sandboxes):
             await self._forget(session_id)
         await asyncio.to_thread(self._engine.drop_client)
+
+    async def _acquire(self, session_id: str) -> DockerSandbox:
+        async with self._lock(session_id):
+            current = self._sandboxes.get(session_id)
+            if current is not None:
+                # Asked each time, at a third of a millisecond: that a container has died may not
+                # have come through yet.
+                with contextlib.suppress(SandboxLost, TimeoutError):
+                    async with asyncio.timeout(PING_TIMEOUT):
+                        await current.ping()
+                    return current
+                await current.close()
+                del self._sandboxes[session_id]
+            sandbox = await self._open(session_id)
+            self._sandboxes[session_id] = sandbox
+            return sandbox
+
+    def _acquired(self, task: asyncio.Task[DockerSandbox]) -> None:
+        self._acquiring.discard(task)
+        if not task.cancelled():
+            task.exception()  # Seen, also when the caller no longer is there to see it.
 
     def _lock(self, session_id: str) -> asyncio.Lock:
         lock = self._locks.get(session_id)
@@ -195,11 +216,22 @@ class DockerSandboxProvider:
         """Bring the container up and say hello to its toolbox."""
         recipe = Recipe(self.owner, self._image, self._limits)
         created = datetime.now(UTC).isoformat(timespec="seconds")
+        loop = asyncio.get_running_loop()
+        streams: list[ExecStream] = []
+
+        def listen(client: DockerClient, container: str) -> None:
+            opening = self._listen(container, str(client.api.api_version))
+            stream = asyncio.run_coroutine_threadsafe(opening, loop).result(PING_TIMEOUT)
+            if stream is not None:
+                streams.append(stream)
+
         running = await self._engine.run(
-            lambda client: ensure_running(client, recipe, session_id, created=created)
+            lambda client: ensure_running(
+                client, recipe, session_id, created=created, before_start=listen
+            )
         )
         try:
-            return await self._attach(running)
+            return await self._attach(running, streams)
         except SandboxLost:
             if running.started:
                 raise await self._unusable(running) from None
@@ -211,15 +243,25 @@ class DockerSandboxProvider:
         except SandboxLost:
             raise await self._unusable(running) from None
 
-    async def _attach(self, running: Running) -> DockerSandbox:
-        sandbox = await DockerSandbox.open(self._connector(running))
-        # `open` gives the class it is called on; its declared type says less.
-        assert isinstance(sandbox, DockerSandbox)  # noqa: S101
+    async def _listen(self, container: str, api_version: str) -> ExecStream | None:
+        """The main process's own streams, which spare a new container the first exec."""
+        try:
+            return await open_attach(self._engine.endpoint, container, api_version=api_version)
+        except (EngineRefusal, OSError):
+            return None
+
+    async def _attach(self, running: Running, streams: Sequence[ExecStream] = ()) -> DockerSandbox:
+        sandbox = await DockerSandbox.open(self._connector(running, streams))
         sandbox.container = running.id
         return sandbox
 
-    def _connector(self, running: Running) -> Connect:
+    def _connector(self, running: Running, streams: Sequence[ExecStream] = ()) -> Connect:
+        ready = list(streams)
+
         async def connect() -> Stream:
+            if ready:
+                stream = ready.pop()
+                return Stream(stream.reader, stream.writer, stream.close)
             try:
                 exec_id: str = await self._engine.run(
                     lambda client: client.api.exec_create(
@@ -243,7 +285,7 @@ class DockerSandboxProvider:
         if error is not None and not _about_container(error):
             return str(error)
         try:
-            found = await self._engine.run(lambda client: inspect(client, running.id))
+            found = await self._engine.run(lambda client: inspect_at_end(client, running.id))
         except (DockerException, SandboxUnavailable) as trouble:
             return str(trouble)
         return how_it_ended(found, self._limits)

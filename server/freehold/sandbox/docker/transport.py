@@ -177,6 +177,22 @@ async def open_exec(endpoint: Endpoint, exec_id: str, *, api_version: str) -> Ex
         EngineRefusal: the engine would not, and says why.
         OSError: the engine cannot be reached, or hung up.
     """
+    body = json.dumps({"Detach": False, "Tty": False}).encode()
+    return await _open(endpoint, f"/v{api_version}/exec/{exec_id}/start", body)
+
+
+async def open_attach(endpoint: Endpoint, container: str, *, api_version: str) -> ExecStream:
+    """Hold on to the standard streams of a container's main process; it need not run yet.
+
+    Raises:
+        EngineRefusal: the engine would not, and says why.
+        OSError: the engine cannot be reached, or hung up.
+    """
+    path = f"/v{api_version}/containers/{container}/attach?stream=1&stdin=1&stdout=1&stderr=1"
+    return await _open(endpoint, path, b"")
+
+
+async def _open(endpoint: Endpoint, path: str, body: bytes) -> ExecStream:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader(limit=READ_LIMIT, loop=loop)
 
@@ -192,7 +208,7 @@ async def open_exec(endpoint: Endpoint, exec_id: str, *, api_version: str) -> Ex
             factory, endpoint.address, endpoint.port, ssl=_tls(endpoint)
         )
     try:
-        transport.write(_request(f"/v{api_version}/exec/{exec_id}/start"))
+        transport.write(_request(path, body))
         await demux.switched
     except BaseException:
         transport.abort()
@@ -201,8 +217,7 @@ async def open_exec(endpoint: Endpoint, exec_id: str, *, api_version: str) -> Ex
     return ExecStream(reader, writer, demux)
 
 
-def _request(path: str) -> bytes:
-    body = json.dumps({"Detach": False, "Tty": False}).encode()
+def _request(path: str, body: bytes) -> bytes:
     return (
         f"POST {path} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
