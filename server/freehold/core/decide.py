@@ -12,7 +12,9 @@ from freehold.core import times
 from freehold.core.commands import CallModel, Command, RunTool, Write
 from freehold.core.drafts import Draft
 from freehold.core.events import (
+    AgentMcpToolResult,
     AgentToolResult,
+    Content,
     ModelRequestEnd,
     ModelRequestStart,
     ModelUsage,
@@ -75,9 +77,9 @@ def _at_rest(state: SessionState, now: datetime) -> Command | None:
 def _with_open_calls(state: SessionState, now: datetime) -> Command:
     if state.blocked:
         return Write(go_idle(state, requires_action(state.waiting), now))
-    call = next(call for call in state.calls if call.kind == "builtin")
+    call = next(call for call in state.calls if call.kind != "custom")
     refusal = _refusal(call)
-    return RunTool(call) if refusal is None else Write((tool_error(call.id, refusal),))
+    return RunTool(call) if refusal is None else Write((tool_error(call, refusal),))
 
 
 def _refusal(call: OpenCall) -> str | None:
@@ -144,13 +146,18 @@ def requires_action(waiting: tuple[str, ...]) -> StopReason:
     return StopReason(type="requires_action", event_ids=list(waiting))
 
 
-def tool_error(call_id: str, text: str) -> Draft:
+def tool_error(call: OpenCall, text: str) -> Draft:
     """A tool result that the server makes itself."""
-    return Draft(
-        AgentToolResult(
-            tool_use_id=call_id, content=[{"type": "text", "text": text}], is_error=True
+    return tool_result(call, [{"type": "text", "text": text}], is_error=True)
+
+
+def tool_result(call: OpenCall, content: Content, *, is_error: bool) -> Draft:
+    """The result of a call the server ran or closed, in the form of the call's kind."""
+    if call.kind == "mcp":
+        return Draft(
+            AgentMcpToolResult(mcp_tool_use_id=call.id, content=content, is_error=is_error)
         )
-    )
+    return Draft(AgentToolResult(tool_use_id=call.id, content=content, is_error=is_error))
 
 
 def abandoned_span(span_id: str) -> Draft:
@@ -185,7 +192,7 @@ def interruption(state: SessionState, now: datetime) -> tuple[Draft, ...]:
 
 
 def _close_calls(state: SessionState) -> tuple[Draft, ...]:
-    return tuple(tool_error(call.id, INTERRUPTED) for call in state.calls)
+    return tuple(tool_error(call, INTERRUPTED) for call in state.calls)
 
 
 def _flush(state: SessionState) -> tuple[Draft, ...]:

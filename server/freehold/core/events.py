@@ -270,6 +270,13 @@ class SandboxAttached(_Event):
     sandbox_id: str | None
 
 
+class CallStarted(_Event):
+    """A call that must not run twice is about to run where nobody keeps a journal of it."""
+
+    type: Literal["call.started"] = "call.started"
+    call_id: str
+
+
 class SessionArchived(_Event):
     """The client archived the session. The hosted service shows no event for it (spec 25)."""
 
@@ -308,6 +315,7 @@ Event = Annotated[
     | ModelRequestEnd
     | InputAccepted
     | SandboxAttached
+    | CallStarted
     | SessionArchived,
     Field(discriminator="type"),
 ]
@@ -315,7 +323,9 @@ Event = Annotated[
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 CLIENT_EVENT: TypeAdapter[ClientEvent] = TypeAdapter(ClientEvent)
 
-PRIVATE_TYPES = frozenset({"input.accepted", "sandbox.attached", "session.archived"})
+PRIVATE_TYPES = frozenset(
+    {"input.accepted", "sandbox.attached", "call.started", "session.archived"}
+)
 
 
 class Record(_Model):

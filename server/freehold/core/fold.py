@@ -9,8 +9,11 @@ from typing import Any
 from freehold.core import times
 from freehold.core.events import (
     AgentCustomToolUse,
+    AgentMcpToolResult,
+    AgentMcpToolUse,
     AgentToolResult,
     AgentToolUse,
+    CallStarted,
     InputAccepted,
     ModelRequestEnd,
     ModelRequestStart,
@@ -70,13 +73,18 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
         case UserInterrupt():
             return {"owes_sampling": False, "ending": END_TURN, "ending_details": None}
         case UserToolConfirmation(tool_use_id=call_id, result=verdict, deny_message=message):
-            return {"calls": _settled(state, call_id, verdict, message)}
-        case AgentToolUse() | AgentCustomToolUse():
+            change = {"verdict": verdict, "deny_message": message}
+            return {"calls": _with(state, call_id, change)}
+        case AgentToolUse() | AgentMcpToolUse() | AgentCustomToolUse():
             return {"calls": (*state.calls, _opened(record, record.event))}
         case AgentToolResult(tool_use_id=call_id):
             return _closed(state, call_id)
+        case AgentMcpToolResult(mcp_tool_use_id=call_id):
+            return _closed(state, call_id)
         case UserCustomToolResult(custom_tool_use_id=call_id):
             return _closed(state, call_id)
+        case CallStarted(call_id=call_id):
+            return {"calls": _with(state, call_id, {"started": True})}
         case ModelRequestStart():
             return {"open_span": record.id, "owes_sampling": False}
         case ModelRequestEnd() as end:
@@ -131,26 +139,21 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             return {}
 
 
-def _opened(record: Record, event: AgentToolUse | AgentCustomToolUse) -> OpenCall:
-    builtin = isinstance(event, AgentToolUse)
-    return OpenCall(
-        id=record.id,
-        kind="builtin" if builtin else "custom",
-        name=event.name,
-        input=event.input,
-        seq=record.seq,
-        permission=event.evaluated_permission if isinstance(event, AgentToolUse) else None,
-    )
+def _opened(record: Record, event: AgentToolUse | AgentMcpToolUse | AgentCustomToolUse) -> OpenCall:
+    call = OpenCall(id=record.id, kind="custom", name=event.name, input=event.input, seq=record.seq)
+    match event:
+        case AgentToolUse(evaluated_permission=permission):
+            return call.model_copy(update={"kind": "builtin", "permission": permission})
+        case AgentMcpToolUse(evaluated_permission=permission, mcp_server_name=server):
+            change = {"kind": "mcp", "permission": permission, "server": server}
+            return call.model_copy(update=change)
+        case AgentCustomToolUse():
+            return call
 
 
-def _settled(
-    state: SessionState, call_id: str, verdict: str, message: str | None
-) -> tuple[OpenCall, ...]:
+def _with(state: SessionState, call_id: str, change: dict[str, Any]) -> tuple[OpenCall, ...]:
     return tuple(
-        call.model_copy(update={"verdict": verdict, "deny_message": message})
-        if call.id == call_id
-        else call
-        for call in state.calls
+        call.model_copy(update=change) if call.id == call_id else call for call in state.calls
     )
 
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict
 from freehold.core.events import ClientEvent, Json, ModelUsage, StopReason
 
 Status = Literal["idle", "running", "rescheduling", "terminated"]
-CallKind = Literal["builtin", "custom"]
+CallKind = Literal["builtin", "mcp", "custom"]
 Permission = Literal["allow", "ask", "deny"]
 
 
@@ -41,6 +41,10 @@ class OpenCall(_Model):
     """Where the log says that the model asked for it."""
     permission: Permission | None = None
     """As evaluated when the model asked; custom tools have none (spec 12.4)."""
+    server: str | None = None
+    """The MCP server whose tool it is."""
+    started: bool = False
+    """It may have run although there is no result: it must not run again."""
     verdict: Literal["allow", "deny"] | None = None
     """The client's answer to an ``ask``."""
     deny_message: str | None = None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from freehold.core.events import (
     AgentCustomToolUse,
+    AgentMcpToolResult,
+    AgentMcpToolUse,
     AgentToolResult,
     AgentToolUse,
     Content,
@@ -43,13 +45,15 @@ class Transcript:
         match record.event:
             case UserMessage(content=content):
                 self._say_user(content)
-            case AgentToolUse() | AgentCustomToolUse():
+            case AgentToolUse() | AgentMcpToolUse() | AgentCustomToolUse():
                 self._provider_ids[record.id] = (record.private or {})["tool_use_id"]
             case ModelRequestEnd(is_error=True):
                 self._provider_ids.clear()
             case ModelRequestEnd():
                 self._say_assistant((record.private or {})["content"])
             case AgentToolResult(tool_use_id=call_id, content=content, is_error=failed):
+                self._answer(call_id, content, failed)
+            case AgentMcpToolResult(mcp_tool_use_id=call_id, content=content, is_error=failed):
                 self._answer(call_id, content, failed)
             case UserCustomToolResult(custom_tool_use_id=call_id, content=content, is_error=failed):
                 self._answer(call_id, content, failed)
