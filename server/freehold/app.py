@@ -22,7 +22,7 @@ from freehold.errors import ConfigurationError
 from freehold.harness.driver import Driver
 from freehold.harness.intake import Intake
 from freehold.harness.sessions import Sessions
-from freehold.models import build_model
+from freehold.models import build_model, load_prices
 from freehold.ports.model import Model
 from freehold.ports.sandbox import SandboxProvider
 from freehold.sandbox.docker import DockerSandboxProvider, engine_answers
@@ -88,6 +88,7 @@ def create_app(
     sessions = Sessions(event_log, fanout)
     model = model or build_model(settings)
     sandboxes = sandboxes or build_sandboxes(settings)
+    prices = load_prices(settings)
     services = ApiServices(
         settings=settings,
         database=database,
@@ -97,6 +98,7 @@ def create_app(
         clock=clock,
         sandboxes=sandboxes,
         model=model,
+        prices=prices,
     )
     driver = Driver(
         log=event_log,
@@ -105,6 +107,7 @@ def create_app(
         model=model,
         fanout=fanout,
         clock=clock,
+        prices=prices,
     )
 
     @asynccontextmanager

@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         ),
         description="Key for the Messages API. Falls back to `ANTHROPIC_API_KEY`.",
     )
+    prices: Path | None = Field(
+        default=None,
+        description="TOML or YAML file of list prices, which come before Anthropic's; see "
+        "`docs/MODELS.md`.",
+    )
     scripted_latency: float = Field(
         default=0.4,
         ge=0,

@@ -248,15 +248,6 @@ class TestCreateRefused:
             ({"vault_ids": ["vlt_x"]}, "vault_ids: "),
             (
                 {
-                    "budget": {
-                        "type": "limit",
-                        "max_list_cost": {"amount": "2500", "currency": "USD"},
-                    }
-                },
-                "budget: ",
-            ),
-            (
-                {
                     "initial_events": [
                         {
                             "type": "user.define_outcome",
@@ -505,8 +496,8 @@ class TestUpdate:
                         "max_list_cost": {"amount": "1", "currency": "USD"},
                     }
                 },
-                "budget: cannot be added to a session that was created without one "
-                "(budget_create_only)",
+                "budget: cannot be added to a session that was created without one, nor added "
+                "again once it was removed (budget_create_only)",
             ),
         ],
     )

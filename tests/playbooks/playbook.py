@@ -18,6 +18,7 @@ from freehold.core.decide import decide
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import CLIENT_EVENT, AgentToolResult, Json, ModelUsage, Record
 from freehold.core.fold import fold_all
+from freehold.core.prices import Rates
 from freehold.core.state import SessionState
 from freehold.core.transcript import Transcript
 from freehold.errors import ModelError
@@ -65,12 +66,13 @@ def say(words: str) -> Json:
     return {"type": "user.message", "content": [text(words)]}
 
 
-def fresh_state() -> SessionState:
+def fresh_state(budget: int | None = None) -> SessionState:
     return SessionState(
         session_id="sesn_01" + "1" * 22,
         primary_thread_id=THREAD,
         agent_name="Helper",
         created_at=START,
+        budget=budget,
     )
 
 
@@ -83,12 +85,16 @@ class Playbook:
         tool: Tool = lambda name, arguments: f"{name} ran",
         tools: list[Json] | None = None,
         records: Sequence[Record] = (),
+        *,
+        budget: int | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self.model = model
         self.tool = tool
         self.tools = toolset(bash="always_allow") if tools is None else tools
         self.records: list[Record] = list(records)
-        self.state = fold_all(fresh_state(), self.records)
+        self.rates = rates
+        self.state = fold_all(fresh_state(budget), self.records)
         self._minted = 0
         self._salt = len(self.records)
 
@@ -137,12 +143,12 @@ class Playbook:
     def _sample(self, span_id: str) -> list[Draft]:
         answer = self.model(copy.deepcopy(self.transcript().messages))
         if isinstance(answer, ModelError):
-            return failed(span_id, answer)
+            return failed(span_id, answer, self.state, None)
         if isinstance(answer, list):
             kinds = {block["type"] for block in answer}
             reason = "tool_use" if "tool_use" in kinds else "end_turn"
             answer = ModelResponse(content=answer, stop_reason=reason, usage=USAGE)
-        return answered(span_id, answer, self.tools)
+        return answered(span_id, answer, self.tools, rates=self.rates)
 
     def run(self, limit: int = 200) -> Playbook:
         """Until nothing is left to do."""

@@ -10,6 +10,7 @@ from starlette.requests import Request
 
 from freehold.api.sse import Streams
 from freehold.core.events import ClientEvent, Json, SessionUpdated
+from freehold.core.prices import PriceList
 from freehold.core.state import SessionState
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
@@ -73,6 +74,8 @@ class ApiServices:
     clock: Clock
     sandboxes: SandboxProvider
     model: Model
+    prices: PriceList = field(default_factory=PriceList)
+    """What models cost at list price."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """More checks for ``/readyz``, such as the dispatcher's, by name."""
     streams: Streams = field(default_factory=Streams)

@@ -71,11 +71,33 @@ def _accept_one(pen: Draughtsman, index: int, event: ClientEvent, answered: Know
                 "Console session cannot post this event type"
             )
         case UserDefineOutcome() | SystemMessage():
+            refuse_at_budget(pen)
             raise NotSupported(
                 f"events[{index}]: `{event.type}` is not supported by this version of Freehold."
             )
         case _:
             assert_never(event)
+
+
+def refuse_at_budget(pen: Draughtsman) -> None:
+    """Refuse what would need a model request that the budget does not allow (spec 6.2, 10).
+
+    Raises:
+        InvalidRequest: the budget is used up.
+    """
+    if pen.state.at_budget(pen.now):
+        raise InvalidRequest(
+            f"session budget reached: the list cost has come to `budget.max_list_cost` of "
+            f"{pen.state.budget} cents; only `user.tool_confirmation`, `user.tool_result`, "
+            "`user.custom_tool_result`, or `user.interrupt` may be sent until the budget is raised "
+            "or removed"
+        )
+
+
+def resume(pen: Draughtsman) -> None:
+    """Run on what had paused at the budget, now that it may (spec 10, rule 3)."""
+    if pen.state.status == "idle" and pen.state.needs_work:
+        pen.write(*go_running(pen.state))
 
 
 def _queue(pen: Draughtsman, event: ClientEvent) -> Json:
@@ -92,6 +114,7 @@ def _message(pen: Draughtsman, index: int, event: UserMessage) -> Json:
     state = pen.state
     if state.status == "idle" and state.blocked:
         raise InvalidRequest(_WAITING.format(index=index, ids=", ".join(state.waiting)))
+    refuse_at_budget(pen)
     echo = _queue(pen, event)
     if state.status == "idle":
         pen.write(*go_running(state))

@@ -29,15 +29,17 @@ from freehold.core.events import (
     ThreadStatusRunning,
 )
 from freehold.core.state import OpenCall, PendingInput, SessionState
-from freehold.core.usage import render_usage
+from freehold.core.usage import render_budget, render_usage
 
 INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
+BUDGET_REACHED = StopReason(type="budget_reached")
 
 
 def decide(state: SessionState, now: datetime) -> Command | None:
     """The next command, or ``None`` when there is nothing to do until a client says more.
 
-    ``now`` only dates the usage snapshot that precedes an idle.
+    ``now`` dates the usage snapshot that precedes an idle, and ends the running time that counts
+    towards the budget.
     """
     if state.deleted or state.status == "terminated":
         return None
@@ -59,6 +61,8 @@ def decide(state: SessionState, now: datetime) -> Command | None:
     if state.calls:
         return _with_open_calls(state, now)
     if state.inputs or state.owes_sampling:
+        if state.at_budget(now):
+            return Write(go_idle(state, BUDGET_REACHED, now))
         return CallModel((*_flush(state), Draft(ModelRequestStart())))
     return Write(go_idle(state, state.ending, now))
 
@@ -69,6 +73,8 @@ def _at_rest(state: SessionState, now: datetime) -> Command | None:
         return Write(go_running(state)) if due else None
     if state.blocked:
         return None
+    if not state.calls and state.at_budget(now):
+        return None  # paused until the budget is raised or removed
     if state.inputs or state.calls or state.owes_sampling:
         return Write(go_running(state))
     return None
@@ -103,7 +109,11 @@ def _thread_running(state: SessionState) -> Draft:
 
 
 def go_idle(state: SessionState, reason: StopReason, now: datetime) -> tuple[Draft, ...]:
-    """Thread idle, usage, session idle: always in this order (spec 6.7)."""
+    """Thread idle, usage, session idle: always in this order (spec 6.7).
+
+    A turn that ends at the budget ends for its own reason in the thread; for the session the
+    budget outranks every other but ``requires_action`` (spec 6.6).
+    """
     details = state.ending_details if reason.type == "refusal" else None
     return (
         Draft(
@@ -115,18 +125,24 @@ def go_idle(state: SessionState, reason: StopReason, now: datetime) -> tuple[Dra
             )
         ),
         _usage(state, now),
-        Draft(SessionStatusIdle(stop_reason=reason, stop_details=details)),
+        _session_idle(state, reason, now),
     )
 
 
 def _rest_of_idle(state: SessionState, reason: StopReason, now: datetime) -> tuple[Draft, ...]:
-    details = state.ending_details if reason.type == "refusal" else None
-    idle = Draft(SessionStatusIdle(stop_reason=reason, stop_details=details))
+    idle = _session_idle(state, reason, now)
     return (idle,) if state.usage_told else (_usage(state, now), idle)
 
 
+def _session_idle(state: SessionState, reason: StopReason, now: datetime) -> Draft:
+    if reason.type != "requires_action" and state.at_budget(now):
+        reason = BUDGET_REACHED
+    details = state.ending_details if reason.type == "refusal" else None
+    return Draft(SessionStatusIdle(stop_reason=reason, stop_details=details))
+
+
 def _usage(state: SessionState, now: datetime) -> Draft:
-    return Draft(SessionUsage(usage=render_usage(state, now)))
+    return Draft(SessionUsage(usage=render_usage(state, now), budget=render_budget(state)))
 
 
 def reschedule(state: SessionState, retry_at: datetime) -> tuple[Draft, ...]:

@@ -10,7 +10,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    model_serializer,
+)
 
 from freehold.core import times
 
@@ -196,13 +203,23 @@ class SessionError(_Event):
 
 
 class SessionUpdated(_Event):
-    """Only the fields that changed are set."""
+    """Only the fields that changed are set. A budget set to ``None`` was removed."""
 
     type: Literal["session.updated"] = "session.updated"
     title: str | None = None
     metadata: dict[str, str] | None = None
     agent: Json | None = None
     budget: Json | None = None
+
+    @model_serializer(mode="wrap")
+    def _changes(self, handler: SerializerFunctionWrapHandler) -> Json:
+        given: Json = handler(self)
+        changed = {name: given[name] for name in given if name == "type" or self.changed(name)}
+        return changed | ({"budget": self.budget} if self.changed("budget") else {})
+
+    def changed(self, name: str) -> bool:
+        """Whether the update touched this field."""
+        return name in self.model_fields_set
 
 
 class SessionUsage(_Event):

@@ -26,6 +26,7 @@ from freehold.core.events import (
     SessionStatusRescheduled,
     SessionStatusRunning,
     SessionStatusTerminated,
+    SessionUpdated,
     SessionUsage,
     StopReason,
     SystemMessage,
@@ -37,6 +38,7 @@ from freehold.core.events import (
     UserMessage,
     UserToolConfirmation,
 )
+from freehold.core.prices import Rates
 from freehold.core.state import END_TURN, OpenCall, PendingInput, SessionState
 
 _SAMPLE_AGAIN = frozenset({"pause_turn"})
@@ -77,8 +79,8 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             return {"calls": _with(state, call_id, change)}
         case AgentToolUse() | AgentMcpToolUse() | AgentCustomToolUse():
             return {"calls": (*state.calls, _opened(record, record.event))}
-        case AgentToolResult(tool_use_id=call_id):
-            return _closed(state, call_id)
+        case AgentToolResult(tool_use_id=call_id, is_error=failed):
+            return _closed(state, call_id) | _searched(state, call_id, failed)
         case AgentMcpToolResult(mcp_tool_use_id=call_id):
             return _closed(state, call_id)
         case UserCustomToolResult(custom_tool_use_id=call_id):
@@ -113,9 +115,13 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
                 "status": "idle",
                 "stop_reason": reason,
                 "thread_reason": None,
-                "owes_sampling": False,
+                # A session that paused at its budget goes on where it was when that is raised.
+                "owes_sampling": state.owes_sampling and reason.type == "budget_reached",
                 **_stopped_running(state, record),
             }
+        case SessionUpdated() as updated if updated.changed("budget"):
+            budget = updated.budget
+            return {"budget": None if budget is None else int(budget["max_list_cost"]["amount"])}
         case ThreadStatusRescheduled():
             return {"thread_running": False}
         case SessionStatusRescheduled():
@@ -164,11 +170,22 @@ def _closed(state: SessionState, call_id: str) -> dict[str, Any]:
     return {"calls": remaining, "owes_sampling": not remaining or state.owes_sampling}
 
 
+def _searched(state: SessionState, call_id: str, failed: bool | None) -> dict[str, Any]:
+    """A search that was made is counted: it has its price (spec 10, rule 5)."""
+    name = next((call.name for call in state.calls if call.id == call_id), None)
+    if name != "web_search" or failed:
+        return {}
+    count = state.usage.web_search_requests + 1
+    return {"usage": state.usage.model_copy(update={"web_search_requests": count})}
+
+
 def _sampled(state: SessionState, record: Record, end: ModelRequestEnd) -> dict[str, Any]:
+    answer = record.private or {}
+    price = answer.get("price")
     change: dict[str, Any] = {
         "open_span": None,
         "attempts": 0,
-        "usage": state.usage.plus(end.model_usage),
+        "usage": state.usage.plus(end.model_usage, None if price is None else Rates(**price)),
     }
     if end.is_error:
         # The model has not answered, and what it had begun to ask for does not count. Whether
@@ -178,7 +195,6 @@ def _sampled(state: SessionState, record: Record, end: ModelRequestEnd) -> dict[
         change["owes_sampling"] = True
         change["calls"] = ()
         return change
-    answer = record.private or {}
     if answer.get("stop_reason") in _SAMPLE_AGAIN:
         change["owes_sampling"] = True
     if answer.get("stop_reason") == "refusal":

@@ -59,4 +59,6 @@ DENY_MESSAGE = 10_000
 RUBRIC = 262_144
 SYSTEM_BLOCKS = 1000
 EVENT_DELTAS = 100
-"""Spec 5.2, 6.1, 6.3; events per request is the choice of spec 25, number 10."""
+CENTS_DIGITS = 16
+"""Spec 5.2, 6.1, 6.3; events per request is the choice of spec 25, number 10; the
+digits of a budget are ours."""

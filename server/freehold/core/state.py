@@ -8,10 +8,12 @@ request has to read the log.
 from __future__ import annotations
 
 from datetime import datetime
+from fractions import Fraction
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from freehold.core import prices, times
 from freehold.core.events import ClientEvent, Json, ModelUsage, StopReason
 
 Status = Literal["idle", "running", "rescheduling", "terminated"]
@@ -63,9 +65,14 @@ class Usage(_Model):
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int = 0
     requests: int = 0
+    web_search_requests: int = 0
+    token_cost: int = 0
+    """List price of the tokens, in picodollars; each request's at the price of its day."""
+    unpriced: bool = False
+    """A request was answered by a model without a list price, so the cost is not known."""
 
-    def plus(self, more: ModelUsage) -> Usage:
-        """The sum."""
+    def plus(self, more: ModelUsage, rates: prices.Rates | None = None) -> Usage:
+        """The sum; ``rates`` are the price of ``more``."""
         return Usage(
             input_tokens=self.input_tokens + more.input_tokens,
             output_tokens=self.output_tokens + more.output_tokens,
@@ -73,7 +80,15 @@ class Usage(_Model):
             + more.cache_creation_input_tokens,
             cache_read_input_tokens=self.cache_read_input_tokens + more.cache_read_input_tokens,
             requests=self.requests + 1,
+            web_search_requests=self.web_search_requests,
+            token_cost=self.token_cost + (rates.cost(more) if rates is not None else 0),
+            unpriced=self.unpriced or rates is None,
         )
+
+    @property
+    def cost(self) -> int:
+        """Picodollars of tokens and searches, as far as prices are known."""
+        return self.token_cost + self.web_search_requests * prices.WEB_SEARCH
 
 
 END_TURN = StopReason(type="end_turn")
@@ -119,6 +134,8 @@ class SessionState(_Model):
     active_micros: int = 0
     """Time spent running, without the present run."""
     running_since: datetime | None = None
+    budget: int | None = None
+    """The list cost at which no model request is made any more, in cents."""
     archived: bool = False
     deleted: bool = False
 
@@ -137,7 +154,27 @@ class SessionState(_Model):
         """Whether a runner would find something to do; what the start-up sweep looks for."""
         if self.status == "terminated" or self.deleted:
             return False
-        return self.status != "idle" or bool(self.inputs)
+        if self.status != "idle":
+            return True
+        return (bool(self.inputs) or self.owes_sampling) and not self.at_budget()
+
+    def ran(self, now: datetime | None = None) -> int:
+        """Microseconds spent running until ``now``, or until the present run began."""
+        if self.running_since is None or now is None:
+            return self.active_micros
+        run = times.to_micros(now) - times.to_micros(self.running_since)
+        return self.active_micros + max(0, run)
+
+    def consumed(self, now: datetime | None = None) -> Fraction:
+        """The list cost until ``now`` in picodollars, exact, as far as prices are known."""
+        return self.usage.cost + prices.RUNNING_TIME * self.ran(now)
+
+    def at_budget(self, now: datetime | None = None) -> bool:
+        """Whether the budget is used up, or nobody can say so because a price is missing."""
+        if self.budget is None:
+            return False
+        cap = self.budget * prices.PICODOLLARS_PER_CENT
+        return self.usage.unpriced or self.consumed(now) >= cap
 
     @property
     def waiting(self) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from freehold.core.commands import CallModel, RunTool, Write
 from freehold.core.decide import decide
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.permissions import enabled_builtins
+from freehold.core.prices import PriceList
 from freehold.core.state import OpenCall, SessionState
 from freehold.errors import SandboxUnavailable
 from freehold.harness.backoff import Backoff
@@ -67,11 +68,14 @@ class Driver:
         fanout: Fanout,
         clock: Clock,
         backoff: Backoff | None = None,
+        prices: PriceList | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
         self._hands = Hands(sandboxes)
-        self._sampler = Sampler(model, sandboxes.layout, fanout, clock, backoff or Backoff())
+        self._sampler = Sampler(
+            model, sandboxes.layout, fanout, clock, backoff or Backoff(), prices or PriceList()
+        )
         self._fanout = fanout
         self._clock = clock
 

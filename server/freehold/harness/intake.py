@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from freehold.core.accept import accept
+from freehold.core.accept import accept, resume
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import (
     ClientEvent,
@@ -43,6 +43,7 @@ class Intake:
             primary_thread_id=spec.primary_thread_id,
             agent_name=spec.agent["name"],
             created_at=spec.created_at,
+            budget=spec.budget,
         )
 
     async def begin(
@@ -98,10 +99,16 @@ class Intake:
         return answered
 
     async def updated(self, tx: Transaction, session_id: str, event: SessionUpdated) -> None:
-        """Say in the log what an update changed (spec 5.5)."""
+        """Say in the log what an update changed (spec 5.5).
+
+        A session that had paused at its budget goes on by itself when that is raised or removed.
+        """
         handle, pen = await self._open(tx, session_id)
         pen.write(Draft(event))
+        resume(pen)
         await handle.save(tx, pen)
+        if pen.state.needs_work:
+            await self._dispatcher.wake(session_id, tx)
         tx.on_commit(handle.forget_spec)
 
     async def archive(self, tx: Transaction, session_id: str) -> None:

@@ -20,6 +20,7 @@ from freehold.core.events import (
     SessionError,
 )
 from freehold.core.permissions import evaluate
+from freehold.core.prices import PriceList, Rates
 from freehold.core.state import SessionState
 from freehold.errors import ModelError
 from freehold.harness.backoff import Backoff
@@ -50,6 +51,7 @@ class Sampler:
     fanout: Fanout
     clock: Clock
     backoff: Backoff
+    prices: PriceList
 
     async def sample(self, handle: SessionHandle, state: SessionState) -> list[Draft]:
         """Sample once for the request whose span is open; the events that close it."""
@@ -67,7 +69,9 @@ class Sampler:
             pause = self.backoff.pause(state.attempts, error)
             retry_at = None if pause is None else self.clock.now() + timedelta(seconds=pause)
             return failed(span_id, error, state, retry_at)
-        return answered(span_id, response, spec.agent["tools"], sketch.ids)
+        price = self.prices.of(response.billed_as or request.model)
+        rates = None if price is None else price.rates(response.usage)
+        return answered(span_id, response, spec.agent["tools"], sketch.ids, rates)
 
 
 async def _complete(parts: AsyncIterator[ModelEvent], sketch: Sketch) -> ModelResponse:
@@ -83,11 +87,16 @@ async def _complete(parts: AsyncIterator[ModelEvent], sketch: Sketch) -> ModelRe
 
 
 def answered(
-    span_id: str, response: ModelResponse, tools: list[Json], ids: EventIds | None = None
+    span_id: str,
+    response: ModelResponse,
+    tools: list[Json],
+    ids: EventIds | None = None,
+    rates: Rates | None = None,
 ) -> list[Draft]:
     """An answer in the order of spec 6.7: thinking, message, tool uses, the end of the span.
 
-    ``ids`` are those that previews have already named.
+    ``ids`` are those that previews have already named. ``rates`` are today's, and stay with the
+    request: what it cost does not change with the price list.
     """
     ids = ids or EventIds()
     thoughts = iter(ids.thinking)
@@ -113,6 +122,7 @@ def answered(
             "content": response.content,
             "stop_reason": response.stop_reason,
             "stop_details": response.stop_details,
+            "price": None if rates is None else rates.model_dump(),
         },
     )
     return [*thinking, *message, *calls, end]

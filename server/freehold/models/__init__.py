@@ -6,12 +6,13 @@ from pathlib import Path
 
 from freehold.errors import ConfigurationError
 from freehold.models.demo import demo_messages
+from freehold.models.price_file import load_prices
 from freehold.models.scripted import ScriptedModel
 from freehold.models.yaml_script import YamlScript
 from freehold.ports.model import Model
 from freehold.settings import Settings
 
-__all__ = ["ScriptedModel", "YamlScript", "build_model", "demo_messages"]
+__all__ = ["ScriptedModel", "YamlScript", "build_model", "demo_messages", "load_prices"]
 
 
 def build_model(settings: Settings) -> Model:

@@ -50,6 +50,8 @@ class ModelResponse:
     stop_reason: str
     usage: ModelUsage
     stop_details: Json | None = None
+    billed_as: str | None = None
+    """The id to look the price up under, where another model than the requested one answered."""
 
 
 ModelEvent = BlockStarted | TextDelta | ModelResponse

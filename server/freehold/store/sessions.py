@@ -39,6 +39,7 @@ _SHOWN = (
     _S.primary_thread_id,
     _S.title,
     _S.metadata,
+    _S.budget,
     _S.state,
     _S.created_at,
     _S.updated_at,
@@ -67,6 +68,8 @@ class SessionRow:
     created_at: datetime
     updated_at: datetime
     archived_at: datetime | None
+    budget: int | None = None
+    """As the session was created, in cents; the state has the one in force."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,7 @@ async def insert(tx: WriteSession, session: SessionRow) -> None:
             primary_thread_id=session.primary_thread_id,
             title=session.title,
             metadata=session.metadata,
+            budget=session.budget,
             status=session.state.status,
             head_seq=session.state.seq,
             state=codec.dump_state(session.state),
@@ -196,4 +200,5 @@ def _session(row: RowMapping) -> SessionRow:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         archived_at=row["archived_at"],
+        budget=row["budget"],
     )

@@ -93,6 +93,7 @@ sessions = sa.Table(
     sa.Column("primary_thread_id", sa.String(64), nullable=False),
     sa.Column("title", sa.Text),
     sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("budget", sa.BigInteger),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("head_seq", sa.BigInteger, nullable=False),
     sa.Column("state", sa.Text, nullable=False),

@@ -17,6 +17,7 @@ from freehold.api.events.schemas import client_events
 from freehold.api.sessions import support
 from freehold.api.sessions.schemas import (
     AgentWithOverridesParams,
+    BudgetLimitParam,
     Session,
     SessionAgentUpdateParams,
     SessionCreateParams,
@@ -27,7 +28,8 @@ from freehold.core.cursors import Cursor, Direction
 from freehold.core.events import Json, SessionUpdated
 from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
-from freehold.core.usage import render_stats, render_usage
+from freehold.core.prices import PICODOLLARS_PER_CENT, PriceList
+from freehold.core.usage import budget_limit, render_budget, render_stats, render_usage
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
@@ -67,7 +69,13 @@ async def find(session: ReadSession, workspace_id: str, session_id: str) -> Sess
 
 
 async def create(
-    tx: WriteSession, workspace_id: str, params: SessionCreateParams, intake: Intake, clock: Clock
+    tx: WriteSession,
+    workspace_id: str,
+    params: SessionCreateParams,
+    *,
+    intake: Intake,
+    clock: Clock,
+    prices: PriceList,
 ) -> SessionRow:
     """Start a session, with its first events if there are any.
 
@@ -88,6 +96,10 @@ async def create(
         )
     support.refuse_agent(agent)
     support.refuse_environment(environment.id, environment.config)
+    budget = None
+    if params.budget is not None:
+        _check_budgetable(agent, prices)
+        budget = params.budget.max_list_cost.cents
     events = client_events(params.initial_events or [], "initial_events", clock)
     now = clock.now()
     spec = SessionSpec(
@@ -98,6 +110,7 @@ async def create(
         environment_id=environment.id,
         environment=environment.config,
         created_at=now,
+        budget=budget,
     )
     row = SessionRow(
         id=spec.session_id,
@@ -114,6 +127,7 @@ async def create(
         created_at=now,
         updated_at=now,
         archived_at=None,
+        budget=budget,
     )
     await sessions.insert(tx, row)
     if not events:
@@ -236,7 +250,10 @@ async def update(
     workspace_id: str,
     session_id: str,
     params: SessionUpdateParams,
+    *,
     intake: Intake,
+    clock: Clock,
+    prices: PriceList,
 ) -> SessionRow:
     """Change a session's own fields, and say in its log what changed (spec 5.5).
 
@@ -250,14 +267,12 @@ async def update(
         raise InvalidRequest(f"Session {stored.id} is terminated and cannot be modified.")
     if "vault_ids" in params.model_fields_set:
         raise InvalidRequest("vault_ids: cannot be changed after the session was created")
-    if params.budget is not None:
-        raise InvalidRequest(
-            "budget: cannot be added to a session that was created without one "
-            "(budget_create_only)",
-            details={"error_code": "budget_create_only"},
-        )
     changed = stored
     event: dict[str, Any] = {}
+    if "budget" in params.model_fields_set:
+        budget = _changed_budget(stored, params.budget, clock, prices)
+        if budget != stored.state.budget:
+            event["budget"] = None if budget is None else budget_limit(budget)
     if "title" in params.model_fields_set and params.title != stored.title:
         changed = replace(changed, title=params.title)
         event["title"] = params.title
@@ -272,11 +287,47 @@ async def update(
         if agent != stored.agent:
             changed = replace(changed, agent=agent)
             event["agent"] = agent
-    if changed == stored:
+    if not event:
         return stored
     await sessions.update(tx, changed)
     await intake.updated(tx, stored.id, SessionUpdated(**event))
     return await find(tx, workspace_id, stored.id)
+
+
+def _changed_budget(
+    stored: SessionRow, budget: BudgetLimitParam | None, clock: Clock, prices: PriceList
+) -> int | None:
+    """The cap after an update, in cents (spec 10, rules 2 to 4)."""
+    if budget is None:
+        return None
+    if stored.state.budget is None:
+        raise InvalidRequest(
+            "budget: cannot be added to a session that was created without one, nor added again "
+            "once it was removed (budget_create_only)",
+            details={"error_code": "budget_create_only"},
+        )
+    _check_budgetable(stored.agent, prices)
+    cents = budget.max_list_cost.cents
+    if cents * PICODOLLARS_PER_CENT <= stored.state.consumed(clock.now()):
+        raise InvalidRequest(
+            "budget.max_list_cost must be greater than the session's consumed list cost",
+            details={"error_code": "budget_not_raised"},
+        )
+    return cents
+
+
+def _check_budgetable(agent: Json, prices: PriceList) -> None:
+    """Refuse a budget that could not be kept because a price is missing (spec 10, rule 4)."""
+    model = agent["model"]
+    price = prices.of(model["id"])
+    fast = model.get("speed") == "fast"
+    if price is None or (fast and price.fast is None):
+        speed = " at the speed `fast`" if fast else ""
+        raise InvalidRequest(
+            f"budget: the model {model['id']}{speed} has no list price, so a budget cannot be kept "
+            "(model_not_budgetable); give it one in FREEHOLD_PRICES, or omit the budget",
+            details={"error_code": "model_not_budgetable"},
+        )
 
 
 async def _locked(tx: WriteSession, workspace_id: str, session_id: str) -> SessionRow:
@@ -354,7 +405,7 @@ def shown(row: SessionRow, now: datetime) -> Session:
             "outcome_evaluations": [],
             "stats": render_stats(row.state, now),
             "usage": render_usage(row.state, now),
-            "budget": None,
+            "budget": render_budget(row.state),
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "archived_at": row.archived_at,

@@ -47,10 +47,6 @@ def refuse_fields(params: SessionCreateParams) -> None:
         )
     if params.vault_ids:
         raise NotSupported("vault_ids: this version of Freehold has no vaults; omit the field")
-    if params.budget is not None:
-        raise NotSupported(
-            "budget: this version of Freehold does not enforce budgets; omit the field"
-        )
     for index, event in enumerate(params.initial_events or ()):
         if event.type == "user.define_outcome":
             raise NotSupported(
