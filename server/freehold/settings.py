@@ -71,6 +71,17 @@ class Settings(BaseSettings):
         description="Seconds the scripted model thinks before it answers, so that a client which "
         "opens its stream after it sent a message still sees the turn.",
     )
+    retry_base: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds before a failed model request is tried again the first time; doubled "
+        "each time, to a minute at most.",
+    )
+    retry_limit: int = Field(
+        default=5,
+        ge=0,
+        description="How often a failed model request is tried again before the turn is given up.",
+    )
     sandbox: Literal["auto", "docker", "process", "scripted"] = Field(
         default="auto",
         description="Where tools run: `docker`; `process` (bubblewrap where present, else a plain "

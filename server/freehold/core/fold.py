@@ -147,8 +147,7 @@ def _opened(record: Record, event: AgentToolUse | AgentMcpToolUse | AgentCustomT
         case AgentMcpToolUse(evaluated_permission=permission, mcp_server_name=server):
             change = {"kind": "mcp", "permission": permission, "server": server}
             return call.model_copy(update=change)
-        case AgentCustomToolUse():
-            return call
+    return call
 
 
 def _with(state: SessionState, call_id: str, change: dict[str, Any]) -> tuple[OpenCall, ...]:
