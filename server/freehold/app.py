@@ -109,6 +109,7 @@ def create_app(
         fanout=fanout,
         clock=clock,
         backoff=Backoff(base=settings.retry_base, retries=settings.retry_limit),
+        compact_at=settings.compact_at,
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 

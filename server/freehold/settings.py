@@ -82,6 +82,12 @@ class Settings(BaseSettings):
         ge=0,
         description="How often a failed model request is tried again before the turn is given up.",
     )
+    compact_at: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Share of the model's context window at which a conversation is summed up.",
+    )
     sandbox: Literal["auto", "docker", "process", "scripted"] = Field(
         default="auto",
         description="Where tools run: `docker`; `process` (bubblewrap where present, else a plain "

@@ -13,7 +13,7 @@ from typing import Any
 
 from freehold.core import ids
 from freehold.core.accept import accept
-from freehold.core.commands import CallModel, RunTool, Write
+from freehold.core.commands import CallModel, Compact, RunTool, Write
 from freehold.core.decide import decide, tool_result
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import CLIENT_EVENT, Json, ModelUsage, Record
@@ -21,7 +21,7 @@ from freehold.core.fold import fold_all
 from freehold.core.state import SessionState
 from freehold.core.transcript import Transcript
 from freehold.errors import ModelError
-from freehold.harness.model_turn import answered, failed
+from freehold.harness.model_turn import answered, compacted, failed
 from freehold.ports.model import ModelResponse
 
 START = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
@@ -89,6 +89,7 @@ class Playbook:
         self.tools = toolset(bash="always_allow") if tools is None else tools
         self.records: list[Record] = list(records)
         self.state = fold_all(fresh_state(), self.records)
+        self.compact_at: int | None = None
         self.retries = 0
         """How often a request that is worth retrying is tried again, ten seconds later."""
         self._later = timedelta()
@@ -141,6 +142,10 @@ class Playbook:
                 self.write(*opening)
                 assert self.state.open_span is not None
                 self.write(*self._sample(self.state.open_span))
+            case Compact(opening=opening):
+                self.write(*opening)
+                assert self.state.open_span is not None
+                self.write(*self._sum_up(self.state.open_span))
             case RunTool(call=call):
                 content = [text(self.tool(call.name, call.input))]
                 self.write(tool_result(call, content, is_error=False))
@@ -156,7 +161,14 @@ class Playbook:
             kinds = {block["type"] for block in answer}
             reason = "tool_use" if "tool_use" in kinds else "end_turn"
             answer = ModelResponse(content=answer, stop_reason=reason, usage=USAGE)
-        return answered(span_id, answer, self.tools)
+        return answered(span_id, answer, self.tools, compact_at=self.compact_at)
+
+    def _sum_up(self, span_id: str) -> list[Draft]:
+        answer = self.model([*self.transcript().messages, say("SUM UP")])
+        if isinstance(answer, ModelError):
+            return failed(span_id, answer, self.state, None)
+        assert isinstance(answer, list)
+        return compacted(span_id, ModelResponse(answer, "end_turn", USAGE))
 
     def run(self, limit: int = 200) -> Playbook:
         """Until nothing is left to do."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import reduce
 from typing import Any
@@ -11,6 +12,7 @@ from freehold.core.events import (
     AgentCustomToolUse,
     AgentMcpToolResult,
     AgentMcpToolUse,
+    AgentThreadContextCompacted,
     AgentToolResult,
     AgentToolUse,
     CallStarted,
@@ -133,6 +135,8 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             return {"archived": True, **_ended(state, record)}
         case SessionDeleted():
             return {"deleted": True, **_ended(state, record)}
+        case AgentThreadContextCompacted():
+            return {"context_full": False, "compactions": state.compactions + 1}
         case SandboxAttached(sandbox_id=sandbox_id):
             return {"sandbox_id": sandbox_id}
         case _:
@@ -178,6 +182,12 @@ def _sampled(state: SessionState, record: Record, end: ModelRequestEnd) -> dict[
         change["calls"] = ()
         return change
     answer = record.private or {}
+    if answer.get("compaction"):
+        change["owes_sampling"] = True
+        return change
+    change["context_full"] = end.model_usage.context >= answer.get("compact_at", math.inf)
+    if not change["context_full"]:
+        change["compactions"] = 0
     if answer.get("stop_reason") in _SAMPLE_AGAIN:
         change["owes_sampling"] = True
     if answer.get("stop_reason") == "refusal":

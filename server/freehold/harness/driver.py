@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from freehold.core.commands import CallModel, RunTool, Write
+from freehold.core.commands import CallModel, Compact, RunTool, Write
 from freehold.core.decide import decide
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.permissions import enabled_builtins
@@ -30,7 +30,7 @@ from freehold.ports.sandbox import SandboxProvider
 
 log = logging.getLogger(__name__)
 
-Work = CallModel | RunTool
+Work = CallModel | Compact | RunTool
 
 
 def plan(pen: Draughtsman) -> Work | None:
@@ -38,7 +38,7 @@ def plan(pen: Draughtsman) -> Work | None:
     while True:
         command = decide(pen.state, pen.now)
         if not isinstance(command, Write):
-            if isinstance(command, CallModel):
+            if isinstance(command, CallModel | Compact):
                 pen.write(*command.opening)
             return command
         pen.write(*command.drafts)
@@ -67,11 +67,14 @@ class Driver:
         fanout: Fanout,
         clock: Clock,
         backoff: Backoff | None = None,
+        compact_at: float = 0.8,
     ) -> None:
         self._log = log
         self._sessions = sessions
         self._hands = Hands(sandboxes)
-        self._sampler = Sampler(model, sandboxes.layout, fanout, clock, backoff or Backoff())
+        self._sampler = Sampler(
+            model, sandboxes.layout, fanout, clock, backoff or Backoff(), compact_at
+        )
         self._fanout = fanout
         self._clock = clock
 
@@ -147,6 +150,8 @@ class Driver:
     async def _perform(self, job: _Job, work: Work) -> Sequence[Draft]:
         if isinstance(work, RunTool):
             return await self._run_tool(job, work.call)
+        if isinstance(work, Compact):
+            return await self._sampler.compact(job.handle, job.state)
         spec = await job.handle.spec()
         if job.state.sandbox_id is None and enabled_builtins(spec.agent["tools"]):
             self._hands.warm(job.handle)
