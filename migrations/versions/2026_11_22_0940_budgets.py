@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "202611220940"
-down_revision = "202611220818"
+down_revision = "202611220930"
 branch_labels = None
 depends_on = None
 

@@ -18,12 +18,14 @@ from freehold.api.deps import ApiServices
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
+from freehold.dispatch.timers import Timers
 from freehold.errors import ConfigurationError
+from freehold.harness.backoff import Backoff
 from freehold.harness.driver import Driver
 from freehold.harness.intake import Intake
 from freehold.harness.sessions import Sessions
-from freehold.models import build_model, load_prices
-from freehold.ports.model import Model
+from freehold.models import build_catalog, build_model
+from freehold.ports.model import Model, Relay
 from freehold.ports.sandbox import SandboxProvider
 from freehold.sandbox.docker import DockerSandboxProvider, engine_answers
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
@@ -31,6 +33,7 @@ from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.settings import Settings
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
+from freehold.store.timers import SqlTimers
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +91,7 @@ def create_app(
     sessions = Sessions(event_log, fanout)
     model = model or build_model(settings)
     sandboxes = sandboxes or build_sandboxes(settings)
-    prices = load_prices(settings)
+    catalog = build_catalog(settings)
     services = ApiServices(
         settings=settings,
         database=database,
@@ -98,7 +101,8 @@ def create_app(
         clock=clock,
         sandboxes=sandboxes,
         model=model,
-        prices=prices,
+        catalog=catalog,
+        relay=model if isinstance(model, Relay) else None,
     )
     driver = Driver(
         log=event_log,
@@ -107,8 +111,11 @@ def create_app(
         model=model,
         fanout=fanout,
         clock=clock,
-        prices=prices,
+        backoff=Backoff(base=settings.retry_base, retries=settings.retry_limit),
+        compact_at=settings.compact_at,
+        catalog=catalog,
     )
+    timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -121,6 +128,7 @@ def create_app(
             await _sweep_sandboxes(event_log, sandboxes)
             background = [
                 asyncio.create_task(dispatcher.serve(driver.wake), name="dispatcher"),
+                asyncio.create_task(timers.run(), name="timers"),
                 asyncio.create_task(_purge(event_log, clock), name="purge"),
             ]
             stack.push_async_callback(_end, background)

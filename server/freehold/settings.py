@@ -65,6 +65,11 @@ class Settings(BaseSettings):
         ),
         description="Key for the Messages API. Falls back to `ANTHROPIC_API_KEY`.",
     )
+    models: Path | None = Field(
+        default=None,
+        description="TOML or YAML table that sends models to other servers, or to several; see "
+        "`docs/MODELS.md`. What it does not name goes where the settings above say.",
+    )
     prices: Path | None = Field(
         default=None,
         description="TOML or YAML file of list prices, which come before Anthropic's; see "
@@ -75,6 +80,23 @@ class Settings(BaseSettings):
         ge=0,
         description="Seconds the scripted model thinks before it answers, so that a client which "
         "opens its stream after it sent a message still sees the turn.",
+    )
+    retry_base: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds before a failed model request is tried again the first time; doubled "
+        "each time, to a minute at most.",
+    )
+    retry_limit: int = Field(
+        default=5,
+        ge=0,
+        description="How often a failed model request is tried again before the turn is given up.",
+    )
+    compact_at: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Share of the model's context window at which a conversation is summed up.",
     )
     sandbox: Literal["auto", "docker", "process", "scripted"] = Field(
         default="auto",

@@ -9,14 +9,15 @@ import pytest
 from freehold.core.decide import INTERRUPTED
 from freehold.core.drafts import Draft
 from freehold.core.events import (
+    AgentMcpToolUse,
     AgentThreadContextCompacted,
+    CallStarted,
     InputAccepted,
+    ModelRequestEnd,
     ModelRequestStart,
-    SandboxAttached,
     SessionArchived,
     SessionDeleted,
     SessionError,
-    SessionStatusRescheduled,
     UserInterrupt,
 )
 from freehold.errors import InvalidRequest, ModelError, NotFound, NotSupported, PermissionDenied
@@ -430,14 +431,91 @@ def test_archived_and_deleted_sessions_do_nothing_more() -> None:
         assert not play.step()
 
 
-def test_a_rescheduled_session_runs_again() -> None:
+RESCHEDULED = ["session.thread_status_rescheduled", "session.status_rescheduled"]
+
+
+def test_an_overloaded_model_is_tried_again_later() -> None:
+    failing = [True, True, False]
+    play = Playbook(lambda _: ModelError("overloaded", "b") if failing.pop(0) else [text("ok")])
+    play.retries = 5
+    play.client(say("x"))
+    assert play.run().lines()[2:] == [
+        "user.message x",
+        "span.model_request_start",
+        "span.model_request_end error",
+        "session.error model_overloaded_error retrying",
+        *RESCHEDULED,
+    ]
+    assert play.state.due_at is not None
+    assert play.state.needs_work
+    assert not play.step()
+    play.client(say("queued meanwhile"))
+    before = len(play.records)
+    assert play.later(10).run().lines(before) == [
+        *RUNNING,
+        "user.message queued meanwhile",
+        "span.model_request_start",
+        "span.model_request_end error",
+        "session.error model_overloaded_error retrying",
+        *RESCHEDULED,
+    ]
+    assert play.state.attempts == 2
+    assert play.later(10).run().lines()[-3:] == IDLE
+    assert (play.state.attempts, play.state.due_at) == (0, None)
+
+
+def test_retries_come_to_an_end_and_the_next_message_starts_counting_anew() -> None:
+    play = Playbook(lambda _: ModelError("connection", "gone"))
+    play.retries = 1
+    play.client(say("x"))
+    play.run().later(10).run()
+    assert play.lines()[-5:] == [
+        "span.model_request_end error",
+        "session.error model_request_failed_error exhausted",
+        "session.thread_status_idle retries_exhausted",
+        "session.usage",
+        "session.status_idle retries_exhausted",
+    ]
+    play.client(say("again"))
+    assert play.state.attempts == 0
+    assert play.run().state.status == "rescheduling"
+
+
+def test_an_interrupt_while_rescheduled_ends_the_turn() -> None:
+    play = Playbook(lambda _: ModelError("rate_limited", "slow down"))
+    play.retries = 1
+    play.client(say("x"))
+    play.run()
+    before = len(play.records)
+    play.client({"type": "user.interrupt"})
+    assert play.run().lines(before) == ["user.interrupt", *IDLE]
+    assert not play.later(100).step()
+
+
+def test_an_mcp_call_is_answered_in_its_own_form() -> None:
     play = Playbook()
     play.client(say("x"))
-    play.write(Draft(SessionStatusRescheduled()), Draft(SandboxAttached(sandbox_id="s")))
-    assert play.state.status == "rescheduling"
-    assert play.state.needs_work
-    assert play.state.sandbox_id == "s"
-    assert play.run().lines()[-3:] == IDLE
+    play.write(Draft(ModelRequestStart()))
+    assert play.state.open_span is not None
+    mcp = AgentMcpToolUse(
+        name="find", mcp_server_name="linear", input={}, evaluated_permission="allow"
+    )
+    play.write(
+        Draft(mcp, private={"tool_use_id": "toolu_m"}),
+        Draft(
+            ModelRequestEnd(
+                model_request_start_id=play.state.open_span, model_usage=USAGE, is_error=False
+            ),
+            private={"content": [use("mcp__linear__find", "m")], "stop_reason": "tool_use"},
+        ),
+    )
+    (call,) = play.state.calls
+    assert (call.kind, call.server, call.started) == ("mcp", "linear", False)
+    play.write(Draft(CallStarted(call_id=call.id)))
+    assert play.state.calls[0].started
+    assert "agent.mcp_tool_result" in play.run().lines()
+    told = [block for message in play.transcript().messages for block in message["content"]]
+    assert [b["tool_use_id"] for b in told if b["type"] == "tool_result"] == ["toolu_m"]
 
 
 def test_a_half_written_start_is_completed() -> None:

@@ -9,13 +9,13 @@ from typing import Protocol, cast
 from starlette.requests import Request
 
 from freehold.api.sse import Streams
+from freehold.core.catalog import Catalog
 from freehold.core.events import ClientEvent, Json, SessionUpdated
-from freehold.core.prices import PriceList
 from freehold.core.state import SessionState
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
 from freehold.ports.log import SessionSpec, Transaction
-from freehold.ports.model import Model
+from freehold.ports.model import Model, Relay
 from freehold.ports.sandbox import Finding, SandboxProvider
 from freehold.settings import Settings
 from freehold.store.database import Database
@@ -74,8 +74,10 @@ class ApiServices:
     clock: Clock
     sandboxes: SandboxProvider
     model: Model
-    prices: PriceList = field(default_factory=PriceList)
-    """What models cost at list price."""
+    catalog: Catalog = field(default_factory=Catalog)
+    """What models can do and cost."""
+    relay: Relay | None = None
+    """What takes clients' own model requests; ``None``: nothing does."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """More checks for ``/readyz``, such as the dispatcher's, by name."""
     streams: Streams = field(default_factory=Streams)

@@ -21,6 +21,7 @@ ENVIRONMENTS_PAGE_MAX = 1000
 EVENTS_PAGE_DEFAULT = 100
 EVENTS_PAGE_MAX = 1000
 THREADS_PAGE_MAX = 1000
+MODELS_PAGE_MAX = 1000
 """Spec 1.8; for sessions and events the choices of spec 25, number 8."""
 
 AGENT_NAME = 256

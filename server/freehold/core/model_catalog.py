@@ -188,7 +188,11 @@ def thinking_param(model_id: str, effort: str | None) -> dict[str, object] | Non
     A model that thinks by budget has no effort, or one that does not reach its thinking, so the
     wish for effort sets the budget there.
     """
-    capabilities = describe(model_id)
+    return thinking_for(describe(model_id), effort)
+
+
+def thinking_for(capabilities: ModelCapabilities, effort: str | None) -> dict[str, object] | None:
+    """As :func:`thinking_param`, for a model that can do this much."""
     if capabilities.thinking == "adaptive":
         return {"type": "adaptive"}
     if capabilities.thinking == "budget":

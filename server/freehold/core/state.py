@@ -119,6 +119,10 @@ class SessionState(_Model):
     """Model requests that failed one after the other, of those that were worth retrying."""
     retry_at: datetime | None = None
     """When a rescheduled session runs again."""
+    context_full: bool = False
+    """The last request came near the model's window; the conversation is summed up first."""
+    compactions: int = 0
+    """Summaries made one after the other without getting away from the window's edge."""
     halted: bool = False
     """The turn broke; nothing more is tried until the next one."""
     fatal: bool = False

@@ -10,6 +10,7 @@ from freehold.core.events import (
     AgentCustomToolUse,
     AgentMcpToolResult,
     AgentMcpToolUse,
+    AgentThreadContextCompacted,
     AgentToolResult,
     AgentToolUse,
     Content,
@@ -24,7 +25,10 @@ EMPTY_RESULT = "(no output)"
 
 
 class Transcript:
-    """The messages of one thread up to ``seq``. Grows only; earlier messages never change."""
+    """The messages of one thread up to ``seq``.
+
+    Grows only, earlier messages never change, until a compaction puts a summary in their place.
+    """
 
     def __init__(self) -> None:
         self.seq = 0
@@ -50,7 +54,10 @@ class Transcript:
             case ModelRequestEnd(is_error=True):
                 self._provider_ids.clear()
             case ModelRequestEnd():
-                self._say_assistant((record.private or {})["content"])
+                self._say_assistant((record.private or {}).get("content", []))
+            case AgentThreadContextCompacted():
+                summary = (record.private or {})["summary"]
+                self.messages = [{"role": "user", "content": [{"type": "text", "text": summary}]}]
             case AgentToolResult(tool_use_id=call_id, content=content, is_error=failed):
                 self._answer(call_id, content, failed)
             case AgentMcpToolResult(mcp_tool_use_id=call_id, content=content, is_error=failed):

@@ -12,11 +12,11 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from freehold.core.commands import CallModel, RunTool, Write
+from freehold.core.catalog import Catalog
+from freehold.core.commands import CallModel, Compact, RunTool, Write
 from freehold.core.decide import decide
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.permissions import enabled_builtins
-from freehold.core.prices import PriceList
 from freehold.core.state import OpenCall, SessionState
 from freehold.errors import SandboxUnavailable
 from freehold.harness.backoff import Backoff
@@ -31,7 +31,7 @@ from freehold.ports.sandbox import SandboxProvider
 
 log = logging.getLogger(__name__)
 
-Work = CallModel | RunTool
+Work = CallModel | Compact | RunTool
 
 
 def plan(pen: Draughtsman) -> Work | None:
@@ -39,7 +39,7 @@ def plan(pen: Draughtsman) -> Work | None:
     while True:
         command = decide(pen.state, pen.now)
         if not isinstance(command, Write):
-            if isinstance(command, CallModel):
+            if isinstance(command, CallModel | Compact):
                 pen.write(*command.opening)
             return command
         pen.write(*command.drafts)
@@ -68,13 +68,20 @@ class Driver:
         fanout: Fanout,
         clock: Clock,
         backoff: Backoff | None = None,
-        prices: PriceList | None = None,
+        compact_at: float = 0.8,
+        catalog: Catalog | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
         self._hands = Hands(sandboxes)
         self._sampler = Sampler(
-            model, sandboxes.layout, fanout, clock, backoff or Backoff(), prices or PriceList()
+            model,
+            sandboxes.layout,
+            fanout,
+            clock,
+            backoff or Backoff(),
+            catalog or Catalog(),
+            compact_at,
         )
         self._fanout = fanout
         self._clock = clock
@@ -151,6 +158,8 @@ class Driver:
     async def _perform(self, job: _Job, work: Work) -> Sequence[Draft]:
         if isinstance(work, RunTool):
             return await self._run_tool(job, work.call)
+        if isinstance(work, Compact):
+            return await self._sampler.compact(job.handle, job.state)
         spec = await job.handle.spec()
         if job.state.sandbox_id is None and enabled_builtins(spec.agent["tools"]):
             self._hands.warm(job.handle)

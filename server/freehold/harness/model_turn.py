@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from freehold.core.catalog import Catalog
 from freehold.core.decide import abandoned_span, reschedule
 from freehold.core.drafts import Draft
 from freehold.core.events import (
     AgentCustomToolUse,
     AgentMessage,
     AgentThinking,
+    AgentThreadContextCompacted,
     AgentToolUse,
     Event,
     Json,
@@ -20,16 +22,16 @@ from freehold.core.events import (
     SessionError,
 )
 from freehold.core.permissions import evaluate
-from freehold.core.prices import PriceList, Rates
+from freehold.core.prices import Rates
 from freehold.core.state import SessionState
 from freehold.errors import ModelError
 from freehold.harness.backoff import Backoff
-from freehold.harness.prompt import build_request
+from freehold.harness.prompt import SUMMARY_PREFACE, build_request, build_summary_request
 from freehold.harness.sessions import SessionHandle
 from freehold.harness.sketch import EventIds, Sketch
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
-from freehold.ports.model import Model, ModelEvent, ModelResponse
+from freehold.ports.model import Model, ModelEvent, ModelRequest, ModelResponse
 from freehold.ports.sandbox import Layout
 
 log = logging.getLogger(__name__)
@@ -51,7 +53,9 @@ class Sampler:
     fanout: Fanout
     clock: Clock
     backoff: Backoff
-    prices: PriceList
+    catalog: Catalog
+    compact_at: float = 0.8
+    """Share of the model's window at which the conversation is summed up."""
 
     async def sample(self, handle: SessionHandle, state: SessionState) -> list[Draft]:
         """Sample once for the request whose span is open; the events that close it."""
@@ -65,25 +69,82 @@ class Sampler:
         try:
             response = await _complete(self.model.stream(request), sketch)
         except ModelError as error:
-            log.warning("model request of %s failed: %s", handle.session_id, error.message)
-            pause = self.backoff.pause(state.attempts, error)
-            retry_at = None if pause is None else self.clock.now() + timedelta(seconds=pause)
-            return failed(span_id, error, state, retry_at)
-        price = self.prices.of(response.billed_as or request.model)
-        rates = None if price is None else price.rates(response.usage)
-        return answered(span_id, response, spec.agent["tools"], sketch.ids, rates)
+            return self._failed(handle, state, span_id, error)
+        window = self.catalog.capabilities(request.model).context_window
+        return answered(
+            span_id,
+            response,
+            spec.agent["tools"],
+            sketch.ids,
+            compact_at=int(window * self.compact_at),
+            rates=self._rates(request, response),
+        )
+
+    async def compact(self, handle: SessionHandle, state: SessionState) -> list[Draft]:
+        """Have the conversation summed up, so that it fits the model's window again."""
+        span_id = state.open_span
+        if span_id is None:
+            raise AssertionError("a model request without an open span")
+        spec = await handle.spec()
+        transcript = await handle.transcript()
+        request = build_summary_request(spec, transcript.messages, self.layout)
+        try:
+            response = await _complete(self.model.stream(request), None)
+            return compacted(span_id, response, self._rates(request, response))
+        except ModelError as error:
+            return self._failed(handle, state, span_id, error)
+
+    def _rates(self, request: ModelRequest, response: ModelResponse) -> Rates | None:
+        price = self.catalog.price(response.billed_as or request.model)
+        return None if price is None else price.rates(response.usage)
+
+    def _failed(
+        self, handle: SessionHandle, state: SessionState, span_id: str, error: ModelError
+    ) -> list[Draft]:
+        log.warning("model request of %s failed: %s", handle.session_id, error.message)
+        pause = self.backoff.pause(state.attempts, error)
+        retry_at = None if pause is None else self.clock.now() + timedelta(seconds=pause)
+        return failed(span_id, error, state, retry_at)
 
 
-async def _complete(parts: AsyncIterator[ModelEvent], sketch: Sketch) -> ModelResponse:
+async def _complete(parts: AsyncIterator[ModelEvent], sketch: Sketch | None) -> ModelResponse:
     response: ModelResponse | None = None
     async for part in parts:
         if isinstance(part, ModelResponse):
             response = part
-        else:
+        elif sketch is not None:
             sketch.add(part)
     if response is None:
         raise ModelError("connection", "the model's answer ended before it was complete")
     return response
+
+
+def _price(rates: Rates | None) -> Json:
+    return {} if rates is None else {"price": rates.model_dump()}
+
+
+def compacted(span_id: str, response: ModelResponse, rates: Rates | None = None) -> list[Draft]:
+    """A summary takes the conversation's place; the log keeps all of it.
+
+    ``rates`` as for :func:`answered`.
+
+    Raises:
+        ModelError: the answer has no text to go on with.
+    """
+    summary = "\n".join(b["text"] for b in response.content if b["type"] == "text").strip()
+    if not summary:
+        raise ModelError("server", "the model was asked to sum the conversation up and did not")
+    return [
+        Draft(
+            ModelRequestEnd(
+                model_request_start_id=span_id, model_usage=response.usage, is_error=False
+            ),
+            private={"compaction": True, **_price(rates)},
+        ),
+        Draft(
+            AgentThreadContextCompacted(), private={"summary": f"{SUMMARY_PREFACE}\n\n{summary}"}
+        ),
+    ]
 
 
 def answered(
@@ -91,12 +152,15 @@ def answered(
     response: ModelResponse,
     tools: list[Json],
     ids: EventIds | None = None,
+    *,
+    compact_at: int | None = None,
     rates: Rates | None = None,
 ) -> list[Draft]:
     """An answer in the order of spec 6.7: thinking, message, tool uses, the end of the span.
 
-    ``ids`` are those that previews have already named. ``rates`` are today's, and stay with the
-    request: what it cost does not change with the price list.
+    ``ids`` are those that previews have already named; ``compact_at`` is the size in tokens from
+    which on the conversation is summed up before the next request. ``rates`` are today's, and stay
+    with the request: what it cost does not change with the price list.
     """
     ids = ids or EventIds()
     thoughts = iter(ids.thinking)
@@ -122,7 +186,8 @@ def answered(
             "content": response.content,
             "stop_reason": response.stop_reason,
             "stop_details": response.stop_details,
-            "price": None if rates is None else rates.model_dump(),
+            **_price(rates),
+            **({"compact_at": compact_at} if compact_at is not None else {}),
         },
     )
     return [*thinking, *message, *calls, end]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from freehold.core.prices import LongPrompt, ModelPrice, PriceList, Rates, dollars
+from freehold.core.prices import LongPrompt, ModelPrice, Rates, dollars
 from freehold.models import config_file
 from freehold.settings import Settings
 
@@ -81,18 +81,16 @@ class PriceFileForm(_Form):
     models: dict[str, PriceForm | Literal[False]]
 
 
-def load_prices(settings: Settings) -> PriceList:
-    """The price list in force.
+def own_prices(settings: Settings) -> list[tuple[str, ModelPrice | None]]:
+    """The user's prices by pattern, in their order.
 
     Raises:
         ConfigurationError: ``FREEHOLD_PRICES`` names no readable price file.
     """
     if settings.prices is None:
-        return PriceList()
+        return []
     form = config_file.read(settings.prices, PriceFileForm, SETTING)
-    return PriceList(
-        [
-            (pattern, entry.price() if isinstance(entry, PriceForm) else None)
-            for pattern, entry in form.models.items()
-        ]
-    )
+    return [
+        (pattern, entry.price() if isinstance(entry, PriceForm) else None)
+        for pattern, entry in form.models.items()
+    ]

@@ -9,7 +9,7 @@ import pytest
 from freehold.core.events import ModelUsage
 from freehold.core.prices import list_price
 from freehold.errors import ConfigurationError
-from freehold.models import load_prices
+from freehold.models import build_catalog
 from freehold.settings import Settings
 
 TOML = """
@@ -48,8 +48,8 @@ def settings(path: Path, text: str) -> Settings:
 
 @pytest.mark.parametrize(("name", "text"), [("p.toml", TOML), ("p.yaml", YAML)])
 def test_both_forms_say_the_same(tmp_path: Path, name: str, text: str) -> None:
-    prices = load_prices(settings(tmp_path / name, text))
-    qwen = prices.of("qwen3:8b")
+    prices = build_catalog(settings(tmp_path / name, text))
+    qwen = prices.price("qwen3:8b")
     assert qwen is not None
     assert qwen.standard.model_dump() == {
         "input": 100_000,
@@ -57,21 +57,21 @@ def test_both_forms_say_the_same(tmp_path: Path, name: str, text: str) -> None:
         "cache_write": 125_000,
         "cache_read": 10_000,
     }
-    opus = prices.of("claude-opus-5")
+    opus = prices.price("claude-opus-5")
     assert opus is not None and opus.fast is not None
     assert opus.standard.cache_read == 123_456
     assert opus.fast.output == 45_000_000
     long = opus.rates(ModelUsage(input_tokens=11))
     assert long is not None and long.input == 5_000_000
-    assert prices.of("claude-sonnet-5") == list_price("claude-sonnet-5")
+    assert prices.price("claude-sonnet-5") == list_price("claude-sonnet-5")
 
 
 def test_false_takes_a_price_away(tmp_path: Path) -> None:
-    assert load_prices(settings(tmp_path / "p.yaml", YAML)).of("claude-opus-4-8") is None
+    assert build_catalog(settings(tmp_path / "p.yaml", YAML)).price("claude-opus-4-8") is None
 
 
 def test_without_a_file_anthropic_s_list_holds() -> None:
-    assert load_prices(Settings()).of("claude-opus-5") == list_price("claude-opus-5")
+    assert build_catalog(Settings()).price("claude-opus-5") == list_price("claude-opus-5")
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_without_a_file_anthropic_s_list_holds() -> None:
 )
 def test_mistakes_are_told(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^FREEHOLD_PRICES: ") as caught:
-        load_prices(settings(tmp_path / "p.toml", text))
+        build_catalog(settings(tmp_path / "p.toml", text))
     assert told in str(caught.value)
 
 
 def test_a_missing_file_and_bad_yaml_are_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be read"):
-        load_prices(Settings(prices=tmp_path / "none.toml"))
+        build_catalog(Settings(prices=tmp_path / "none.toml"))
     with pytest.raises(ConfigurationError, match="is not valid YAML"):
-        load_prices(settings(tmp_path / "p.yml", "models: ["))
+        build_catalog(settings(tmp_path / "p.yml", "models: ["))

@@ -34,7 +34,7 @@ async def create_session(request: Request) -> Response:
             params,
             intake=behind.intake,
             clock=behind.clock,
-            prices=behind.prices,
+            catalog=behind.catalog,
         )
     return responses.shown(service.shown(session, behind.clock.now()))
 
@@ -74,7 +74,7 @@ async def update_session(request: Request, session_id: str) -> Response:
             params,
             intake=behind.intake,
             clock=behind.clock,
-            prices=behind.prices,
+            catalog=behind.catalog,
         )
     return responses.shown(service.shown(row, behind.clock.now()))
 

@@ -24,11 +24,12 @@ from freehold.api.sessions.schemas import (
     SessionListQuery,
     SessionUpdateParams,
 )
+from freehold.core.catalog import Catalog
 from freehold.core.cursors import Cursor, Direction
 from freehold.core.events import Json, SessionUpdated
 from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
-from freehold.core.prices import PICODOLLARS_PER_CENT, PriceList
+from freehold.core.prices import PICODOLLARS_PER_CENT
 from freehold.core.usage import budget_limit, render_budget, render_stats, render_usage
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
@@ -75,7 +76,7 @@ async def create(
     *,
     intake: Intake,
     clock: Clock,
-    prices: PriceList,
+    catalog: Catalog,
 ) -> SessionRow:
     """Start a session, with its first events if there are any.
 
@@ -98,7 +99,7 @@ async def create(
     support.refuse_environment(environment.id, environment.config)
     budget = None
     if params.budget is not None:
-        _check_budgetable(agent, prices)
+        _check_budgetable(agent, catalog)
         budget = params.budget.max_list_cost.cents
     events = client_events(params.initial_events or [], "initial_events", clock)
     now = clock.now()
@@ -253,7 +254,7 @@ async def update(
     *,
     intake: Intake,
     clock: Clock,
-    prices: PriceList,
+    catalog: Catalog,
 ) -> SessionRow:
     """Change a session's own fields, and say in its log what changed (spec 5.5).
 
@@ -270,7 +271,7 @@ async def update(
     changed = stored
     event: dict[str, Any] = {}
     if "budget" in params.model_fields_set:
-        budget = _changed_budget(stored, params.budget, clock, prices)
+        budget = _changed_budget(stored, params.budget, clock, catalog)
         if budget != stored.state.budget:
             event["budget"] = None if budget is None else budget_limit(budget)
     if "title" in params.model_fields_set and params.title != stored.title:
@@ -295,7 +296,7 @@ async def update(
 
 
 def _changed_budget(
-    stored: SessionRow, budget: BudgetLimitParam | None, clock: Clock, prices: PriceList
+    stored: SessionRow, budget: BudgetLimitParam | None, clock: Clock, catalog: Catalog
 ) -> int | None:
     """The cap after an update, in cents (spec 10, rules 2 to 4)."""
     if budget is None:
@@ -306,7 +307,7 @@ def _changed_budget(
             "once it was removed (budget_create_only)",
             details={"error_code": "budget_create_only"},
         )
-    _check_budgetable(stored.agent, prices)
+    _check_budgetable(stored.agent, catalog)
     cents = budget.max_list_cost.cents
     if cents * PICODOLLARS_PER_CENT <= stored.state.consumed(clock.now()):
         raise InvalidRequest(
@@ -316,10 +317,10 @@ def _changed_budget(
     return cents
 
 
-def _check_budgetable(agent: Json, prices: PriceList) -> None:
+def _check_budgetable(agent: Json, catalog: Catalog) -> None:
     """Refuse a budget that could not be kept because a price is missing (spec 10, rule 4)."""
     model = agent["model"]
-    price = prices.of(model["id"])
+    price = catalog.price(model["id"])
     fast = model.get("speed") == "fast"
     if price is None or (fast and price.fast is None):
         speed = " at the speed `fast`" if fast else ""
