@@ -62,7 +62,7 @@ def decide(state: SessionState, now: datetime) -> Command | None:
         return Write((*_flush(state), *_close_calls(state), *go_idle(state, state.ending, now)))
     if state.calls:
         return _with_open_calls(state, now)
-    if state.inputs or state.owes_sampling:
+    if state.has_news or state.owes_sampling:
         if state.context_full:
             return _compact(state)
         return CallModel((*_flush(state), Draft(ModelRequestStart())))
@@ -94,7 +94,7 @@ def _at_rest(state: SessionState, now: datetime) -> Command | None:
         return Write(go_running(state)) if due else None
     if state.blocked:
         return None
-    if state.inputs or state.calls or state.owes_sampling:
+    if state.has_news or state.calls or state.owes_sampling:
         return Write(go_running(state))
     return None
 

@@ -141,7 +141,12 @@ class SessionState(_Model):
         """Whether a runner would find something to do; what the start-up sweep looks for."""
         if self.status == "terminated" or self.deleted:
             return False
-        return self.status != "idle" or bool(self.inputs)
+        return self.status != "idle" or self.has_news
+
+    @property
+    def has_news(self) -> bool:
+        """Whether an input waits that starts a turn; a system message only goes with one."""
+        return any(item.event.type != "system.message" for item in self.inputs)
 
     @property
     def waiting(self) -> tuple[str, ...]:
