@@ -24,16 +24,20 @@ async def offload(sandbox: Sandbox | None, call_id: str, content: Content) -> Co
     if len(text) <= LIMIT:
         return content
     where = f"/tmp/tool_outputs/{call_id}.txt"  # noqa: S108 a path inside the sandbox
-    kept = f"The whole output is in {where}; read it in parts."
-    try:
-        if sandbox is None:
-            raise SandboxError("no sandbox")
-        await sandbox.write_file(where, text.encode())
-    except (SandboxError, OSError):
-        kept = "The rest could not be kept."
+    kept = "The rest could not be kept."
+    if sandbox is not None and await _written(sandbox, where, text):
+        kept = f"The whole output is in {where}; read it in parts."
     shown = (
         f"[The output has {len(text):,} characters. {kept} Its beginning and its end follow.]\n"
         f"{text[:PREVIEW]}\n[...]\n{text[-TAIL:]}"
     )
     others = [block for block in content if block["type"] != "text"]
     return [{"type": "text", "text": shown}, *others]
+
+
+async def _written(sandbox: Sandbox, path: str, text: str) -> bool:
+    try:
+        await sandbox.write_file(path, text.encode())
+    except (SandboxError, OSError):
+        return False
+    return True
