@@ -126,6 +126,7 @@ def create_app(
             stack.push_async_callback(sandboxes.close)
             stack.push_async_callback(driver.close)
             await _sweep_sandboxes(event_log, sandboxes)
+            await sandboxes.prepare()
             background = [
                 asyncio.create_task(dispatcher.serve(driver.wake), name="dispatcher"),
                 asyncio.create_task(timers.run(), name="timers"),

@@ -121,6 +121,14 @@ class Settings(BaseSettings):
         default="bridge",
         description="Docker network of the sandboxes; `none` cuts them off.",
     )
+    sandbox_warm: int = Field(
+        default=1,
+        ge=0,
+        le=64,
+        description="How many Docker sandboxes to keep started for sessions to come, so that a "
+        "session's first tool call need not wait for one; 0 keeps none. Each takes some 20 MB of "
+        "memory while it waits.",
+    )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
         description="Keys that clients must present, separated by commas. None: on loopback any "

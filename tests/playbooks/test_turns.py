@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from freehold.core.accept import accept
 from freehold.core.decide import INTERRUPTED
 from freehold.core.drafts import Draft
 from freehold.core.events import (
@@ -18,6 +19,7 @@ from freehold.core.events import (
     SessionArchived,
     SessionDeleted,
     SessionError,
+    SystemMessage,
     UserInterrupt,
 )
 from freehold.errors import InvalidRequest, ModelError, NotFound, NotSupported, PermissionDenied
@@ -321,8 +323,61 @@ def test_what_this_version_or_this_caller_may_not_send() -> None:
     with pytest.raises(PermissionDenied, match=r"events\[1\]: `user.tool_result` may only"):
         play.client(say("x"), {"type": "user.tool_result", "tool_use_id": "sevt_1"})
     assert play.records == []
-    with pytest.raises(NotSupported, match=r"events\[0\]: `system.message`"):
-        play.client({"type": "system.message", "content": [text("x")]})
+    outcome = {"type": "user.define_outcome", "description": "d", "outcome_id": "outc_1"}
+    with pytest.raises(NotSupported, match=r"events\[0\]: `user.define_outcome`"):
+        play.client({**outcome, "rubric": {"type": "text", "content": "r"}})
+
+
+def _system(words: str) -> Any:
+    return {"type": "system.message", "content": [text(words)]}
+
+
+def test_a_system_message_goes_with_the_message_before_it() -> None:
+    play = Playbook(script([use("get_weather", "a")], [text("b")], [text("c")]))
+    play.client(say("one"), _system("be brief"))
+    play.run()
+    assert [m["role"] for m in play.transcript().messages] == ["user", "system", "assistant"]
+    (call_id,) = play.state.waiting
+    result = {"type": "user.custom_tool_result", "custom_tool_use_id": call_id}
+    with pytest.raises(InvalidRequest, match=r"system\.message event at events"):
+        play.client(_system("alone while waiting"))
+    play.client(result, _system("be briefer"))
+    play.run()
+    assert [m["role"] for m in play.transcript().messages][-3:] == ["user", "system", "assistant"]
+
+
+def test_a_system_message_alone_waits_for_the_next_turn() -> None:
+    play = Playbook()
+    (echo,) = play.client(_system("be kind"))
+    assert "processed_at" not in echo
+    assert not play.step()
+    assert not play.state.needs_work
+    play.client(say("hello"))
+    play.run()
+    roles = [message["role"] for message in play.transcript().messages]
+    assert roles == ["user", "system", "assistant"]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [_system("a"), _system("b")],
+        [_system("a"), say("b")],
+        [{"type": "user.interrupt"}, _system("a")],
+        [say("a"), _system("b"), _system("c")],
+    ],
+)
+def test_system_messages_have_their_place(events: Any) -> None:
+    play = Playbook()
+    with pytest.raises(InvalidRequest, match=r"Invalid system\.message event"):
+        play.client(*events)
+    assert play.records == []
+
+
+def test_a_model_that_takes_no_system_messages_is_not_sent_any() -> None:
+    play = Playbook()
+    with pytest.raises(InvalidRequest, match="model_does_not_support_mid_conversation_system"):
+        accept(play.pen("client"), [SystemMessage(content=[text("x")])], takes_system=False)
 
 
 def test_a_transient_failure_ends_the_turn_and_the_next_message_starts_anew() -> None:

@@ -64,7 +64,7 @@ def decide(state: SessionState, now: datetime) -> Command | None:
         return Write((*_flush(state), *_close_calls(state), *go_idle(state, state.ending, now)))
     if state.calls:
         return _with_open_calls(state, now)
-    if state.inputs or state.owes_sampling:
+    if state.has_news or state.owes_sampling:
         if state.at_budget(now):
             return Write(go_idle(state, BUDGET_REACHED, now))
         if state.context_full:
@@ -100,7 +100,7 @@ def _at_rest(state: SessionState, now: datetime) -> Command | None:
         return None
     if not state.calls and state.at_budget(now):
         return None  # paused until the budget is raised or removed
-    if state.inputs or state.calls or state.owes_sampling:
+    if state.has_news or state.calls or state.owes_sampling:
         return Write(go_running(state))
     return None
 

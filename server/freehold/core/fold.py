@@ -31,7 +31,6 @@ from freehold.core.events import (
     SessionUpdated,
     SessionUsage,
     StopReason,
-    SystemMessage,
     ThreadStatusIdle,
     ThreadStatusRescheduled,
     ThreadStatusRunning,
@@ -72,7 +71,7 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
     match record.event:
         case InputAccepted(input_id=input_id, event=event):
             return {"inputs": (*state.inputs, PendingInput(id=input_id, event=event))}
-        case UserMessage() | SystemMessage():
+        case UserMessage():
             return {"owes_sampling": True}
         case UserInterrupt():
             return {"owes_sampling": False, "ending": END_TURN, "ending_details": None}

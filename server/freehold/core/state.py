@@ -160,7 +160,7 @@ class SessionState(_Model):
             return False
         if self.status != "idle":
             return True
-        return (bool(self.inputs) or self.owes_sampling) and not self.at_budget()
+        return (self.has_news or self.owes_sampling) and not self.at_budget()
 
     def ran(self, now: datetime | None = None) -> int:
         """Microseconds spent running until ``now``, or until the present run began."""
@@ -179,6 +179,11 @@ class SessionState(_Model):
             return False
         cap = self.budget * prices.PICODOLLARS_PER_CENT
         return self.usage.unpriced or self.consumed(now) >= cap
+
+    @property
+    def has_news(self) -> bool:
+        """Whether an input waits that starts a turn; a system message only goes with one."""
+        return any(item.event.type != "system.message" for item in self.inputs)
 
     @property
     def waiting(self) -> tuple[str, ...]:

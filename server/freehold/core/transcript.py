@@ -17,6 +17,7 @@ from freehold.core.events import (
     Json,
     ModelRequestEnd,
     Record,
+    SystemMessage,
     UserCustomToolResult,
     UserMessage,
 )
@@ -34,6 +35,7 @@ class Transcript:
         self.seq = 0
         self.messages: list[Json] = []
         self._provider_ids: dict[str, str] = {}
+        self._held: list[Json] = []
 
     def extend(self, record: Record) -> None:
         """Take in the next record; those already seen are passed over.
@@ -49,6 +51,9 @@ class Transcript:
         match record.event:
             case UserMessage(content=content):
                 self._say_user(content)
+            case SystemMessage(content=content):
+                self._held.append({"role": "system", "content": content})
+                self._release()
             case AgentToolUse() | AgentMcpToolUse() | AgentCustomToolUse():
                 self._provider_ids[record.id] = (record.private or {})["tool_use_id"]
             case ModelRequestEnd(is_error=True):
@@ -72,6 +77,13 @@ class Transcript:
             self.messages[-1]["content"].extend(content)
         else:
             self.messages.append({"role": "user", "content": list(content)})
+        self._release()
+
+    def _release(self) -> None:
+        """A system message stands after a user's: one that came before any waits for it."""
+        if self.messages and self.messages[-1]["role"] == "user":
+            self.messages += self._held
+            self._held = []
 
     def _say_assistant(self, content: Content) -> None:
         # An answer without content is legal to receive and not to send back.
