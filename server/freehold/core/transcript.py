@@ -14,8 +14,10 @@ from freehold.core.events import (
     AgentToolUse,
     Content,
     Json,
+    McpToolsListed,
     ModelRequestEnd,
     Record,
+    SessionUpdated,
     UserCustomToolResult,
     UserMessage,
 )
@@ -29,6 +31,8 @@ class Transcript:
     def __init__(self) -> None:
         self.seq = 0
         self.messages: list[Json] = []
+        self.mcp_tools: dict[str, list[Json]] = {}
+        """What each MCP server answered when it was asked for its tools."""
         self._provider_ids: dict[str, str] = {}
 
     def extend(self, record: Record) -> None:
@@ -51,6 +55,10 @@ class Transcript:
                 self._provider_ids.clear()
             case ModelRequestEnd():
                 self._say_assistant((record.private or {})["content"])
+            case McpToolsListed(server=server, tools=tools):
+                self.mcp_tools[server] = tools
+            case SessionUpdated(agent=agent) if agent is not None:
+                self.mcp_tools.clear()
             case AgentToolResult(tool_use_id=call_id, content=content, is_error=failed):
                 self._answer(call_id, content, failed)
             case AgentMcpToolResult(mcp_tool_use_id=call_id, content=content, is_error=failed):
