@@ -13,15 +13,19 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from freehold import __version__, api
+from freehold import __version__, api, tls
 from freehold.api.deps import ApiServices
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
 from freehold.errors import ConfigurationError
+from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
 from freehold.harness.intake import Intake
+from freehold.harness.mcp import McpTools
 from freehold.harness.sessions import Sessions
+from freehold.harness.validation import CredentialValidator
+from freehold.mcp import Http, HttpMcpClient, HttpMcpProber, HttpTokenEndpoint
 from freehold.models import build_model
 from freehold.ports.model import Model
 from freehold.ports.sandbox import SandboxProvider
@@ -29,8 +33,10 @@ from freehold.sandbox.docker import DockerSandboxProvider, engine_answers
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
 from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.settings import Settings
+from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
+from freehold.store.sealing import KEY_FILE, Sealer
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +70,17 @@ def build_sandboxes(settings: Settings) -> SandboxProvider:
             )
 
 
+def build_sealer(settings: Settings) -> Sealer:
+    """What seals the secrets of vaults.
+
+    Raises:
+        ConfigurationError: a configured key is none.
+    """
+    if settings.secret_key is not None:
+        return Sealer.of_text(settings.secret_key.get_secret_value())
+    return Sealer.of_file(settings.data_dir / KEY_FILE)
+
+
 def create_app(
     settings: Settings,
     *,
@@ -88,6 +105,10 @@ def create_app(
     sessions = Sessions(event_log, fanout)
     model = model or build_model(settings)
     sandboxes = sandboxes or build_sandboxes(settings)
+    sealer = build_sealer(settings)
+    credentials = SqlCredentialStore(database, sealer)
+    http = Http(tls.context(settings.extra_ca_certs))
+    keyring = Keyring(credentials, HttpTokenEndpoint(http), clock)
     services = ApiServices(
         settings=settings,
         database=database,
@@ -97,11 +118,14 @@ def create_app(
         clock=clock,
         sandboxes=sandboxes,
         model=model,
+        sealer=sealer,
+        validator=CredentialValidator(keyring, HttpMcpProber(http)),
     )
     driver = Driver(
         log=event_log,
         sessions=sessions,
         sandboxes=sandboxes,
+        mcp=McpTools(HttpMcpClient(http), keyring),
         model=model,
         fanout=fanout,
         clock=clock,
@@ -112,6 +136,8 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(database.close)
             await database.migrate()
+            if resealed := await credentials.reseal():
+                log.info("sealed %d secrets with the newest key", resealed)
             stack.push_async_callback(model.close)
             stack.push_async_callback(sandboxes.close)
             stack.push_async_callback(driver.close)

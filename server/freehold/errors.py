@@ -21,6 +21,7 @@
     │   ├── McpUnreachable          the server cannot be had, or failed on the way
     │   └── McpUnauthorized         the server does not take the credential, or wants one
     ├── TokenRefreshFailed          an OAuth access token could not be renewed
+    ├── SecretUnreadable            no configured key opens a stored secret
     └── ConfigurationError          a setting is wrong; the message says how to mend it
 
 One handler (``freehold.api.errors``) renders an :class:`ApiError` as the API's envelope. The
@@ -213,6 +214,10 @@ class TokenRefreshFailed(FreeholdError):
         super().__init__(message)
         self.message = message
         self.answer = answer
+
+
+class SecretUnreadable(FreeholdError):
+    """A stored secret cannot be opened: its key is not among those that are configured."""
 
 
 class ConfigurationError(FreeholdError):

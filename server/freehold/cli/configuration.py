@@ -53,6 +53,8 @@ def secrets(settings: Settings) -> list[str]:
     found = [key.get_secret_value() for key in settings.api_keys]
     if settings.model_api_key is not None:
         found.append(settings.model_api_key.get_secret_value())
+    if settings.secret_key is not None:
+        found += [part.strip() for part in settings.secret_key.get_secret_value().split(",")]
     return found
 
 

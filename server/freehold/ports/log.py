@@ -25,6 +25,8 @@ class SessionSpec:
     environment: Json
     """The environment's ``config`` as it was when the session was created."""
     created_at: datetime
+    vault_ids: tuple[str, ...] = ()
+    """Where credentials are looked for, in this order (spec 12.5)."""
 
 
 class Transaction(Protocol):

@@ -37,6 +37,7 @@ _SHOWN = (
     _S.environment_id,
     _S.environment,
     _S.primary_thread_id,
+    _S.vault_ids,
     _S.title,
     _S.metadata,
     _S.state,
@@ -67,6 +68,7 @@ class SessionRow:
     created_at: datetime
     updated_at: datetime
     archived_at: datetime | None
+    vault_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ async def insert(tx: WriteSession, session: SessionRow) -> None:
             environment_id=session.environment_id,
             environment=session.environment,
             primary_thread_id=session.primary_thread_id,
+            vault_ids=list(session.vault_ids),
             title=session.title,
             metadata=session.metadata,
             status=session.state.status,
@@ -196,4 +199,5 @@ def _session(row: RowMapping) -> SessionRow:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         archived_at=row["archived_at"],
+        vault_ids=tuple(row["vault_ids"]),
     )

@@ -23,6 +23,9 @@ _QUIET = {
     "httpx": logging.WARNING,
     "httpx2": logging.WARNING,
     "httpcore": logging.WARNING,
+    "httpcore2": logging.WARNING,
+    # Our own lines say which server failed and how; these are the library's inner workings.
+    "mcp": logging.CRITICAL,
     "anthropic": logging.WARNING,
     "urllib3": logging.WARNING,
     "docker": logging.WARNING,
