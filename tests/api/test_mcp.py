@@ -35,9 +35,7 @@ def session_of(
     sdk: Anthropic, environment: Any, urls: dict[str, str], vaults: list[str] = [], **toolset: Any
 ) -> Any:
     agent = agent_of(sdk, urls, **toolset)
-    return sdk.beta.sessions.create(
-        agent=agent.id, environment_id=environment.id, vault_ids=vaults
-    )
+    return sdk.beta.sessions.create(agent=agent.id, environment_id=environment.id, vault_ids=vaults)
 
 
 def types(events: list[Any]) -> list[str]:
@@ -164,9 +162,7 @@ def test_servers_that_fail_are_told_once_a_run_and_asked_again_in_the_next(
 ) -> None:
     gone = f"http://127.0.0.1:{free_port()}/mcp"
     door.status = 503
-    session = session_of(
-        sdk, environment, {"broken": door.mcp, "gone": gone}, default_config=ALLOW
-    )
+    session = session_of(sdk, environment, {"broken": door.mcp, "gone": gone}, default_config=ALLOW)
     for _ in range(2):
         seen = turn(sdk, session.id, said('/tool mcp__broken__add {"a": 1, "b": 1}'))
         errors = [event.error for event in seen if event.type == "session.error"]
@@ -220,11 +216,22 @@ def test_a_host_that_does_not_exist(sdk: Anthropic, environment: Any) -> None:
 
 def test_a_server_of_the_older_transport(sdk: Anthropic, environment: Any) -> None:
     with mcp_server(sse=True) as door:
-        session = session_of(
-            sdk, environment, {"old": f"{door.url}/sse"}, default_config=ALLOW
-        )
+        session = session_of(sdk, environment, {"old": f"{door.url}/sse"}, default_config=ALLOW)
         seen = turn(sdk, session.id, said('/tool mcp__old__add {"a": 20, "b": 1}'))
         assert only(seen, "agent.mcp_tool_result").content[0].text == "21"
+
+
+def test_a_server_with_sessions_that_forgets_them(
+    sdk: Anthropic, environment: Any, door: Door
+) -> None:
+    door.legacy = True
+    session = session_of(sdk, environment, {"things": door.mcp}, default_config=ALLOW)
+    call = said('/tool mcp__things__add {"a": 1, "b": 1}')
+    assert only(turn(sdk, session.id, call), "agent.mcp_tool_result").content[0].text == "2"
+    door.forgetful = True
+    assert only(turn(sdk, session.id, call), "agent.mcp_tool_result").content[0].text == "2"
+    assert not door.forgetful
+    assert door.counts["add"] == 2
 
 
 def test_a_server_that_goes_away_between_two_calls(

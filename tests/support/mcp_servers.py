@@ -9,6 +9,7 @@ import json
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Iterator
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote_plus
@@ -38,6 +39,9 @@ PIXEL = base64.b64decode(
 LONG_NAME = "a_tool_with_a_name_that_is_much_longer_than_the_sixty_four_characters_of_the_api"
 
 
+_given: ContextVar[str | None] = ContextVar("given", default=None)
+
+
 def tools(counts: dict[str, int]) -> MCPServer:
     """A server with tools of every kind; ``counts`` says how often each ran."""
     server: MCPServer = MCPServer("things")
@@ -56,6 +60,11 @@ def tools(counts: dict[str, int]) -> MCPServer:
         """Fail."""
         ran("break_it")
         raise ToolError("it broke")
+
+    @server.tool()
+    def whoami() -> str:
+        """Quote the credential, as careless servers do."""
+        return f"you are {_given.get()}"
 
     @server.tool()
     def picture() -> Image:
@@ -100,6 +109,10 @@ class Door:
     """Those that are let in; ``None``: everybody."""
     status: int | None = None
     """Answers this to everything."""
+    legacy: bool = False
+    """Knows the protocol as it was before 2026: a handshake, and sessions."""
+    forgetful: bool = False
+    """Has forgotten the sessions it gave; the next handshake ends that."""
     echo: bool = False
     """Says in its refusals what token it was given."""
     counts: dict[str, int] = field(default_factory=dict)
@@ -138,13 +151,36 @@ class _Guarded:
             return
         given = headers.get("authorization")
         self._door.seen.append(given)
+        _given.set(given)
         if self._door.status is not None:
             await _answer(send, self._door.status, {"error": "no"})
         elif self._door.tokens is not None and (given or "")[7:] not in self._door.tokens:
             said = f"invalid token: {given}" if self._door.echo else "invalid token"
             await _answer(send, 401, {"error": said})
+        elif self._door.legacy and scope["method"] == "POST":
+            await self._older(scope, headers, receive, send)
         else:
             await self._app(scope, receive, send)
+
+    async def _older(
+        self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send
+    ) -> None:
+        body = await _body(receive)
+        method = json.loads(body).get("method")
+        if method == "server/discover":
+            await _answer(send, 400, {"error": "no such method"})
+            return
+        if method == "initialize":
+            self._door.forgetful = False
+        if self._door.forgetful and "mcp-session-id" in headers:
+            await _answer(send, 404, {"error": "no such session"})
+            return
+        parts = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def again() -> dict[str, Any]:
+            return parts.pop() if parts else await receive()
+
+        await self._app(scope, again, send)
 
     async def _token(self, headers: dict[str, str], body: bytes, send: Send) -> None:
         form = {name: values[0] for name, values in parse_qs(body.decode()).items()}

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
+from urllib.parse import quote_plus
 
 import httpx2
 
@@ -71,7 +73,8 @@ class Secrets:
     def add(self, secret: str | None) -> None:
         """Mask this one from now on."""
         if secret is not None and len(secret) >= _SHORTEST_SECRET:
-            self._known.add(secret)
+            # As it is, as a form or a URL holds it, and as JSON does.
+            self._known |= {secret, quote_plus(secret), json.dumps(secret)[1:-1]}
 
     def masked(self, text: str) -> str:
         """``text`` without any of them."""
