@@ -64,7 +64,7 @@ def tools(counts: dict[str, int]) -> MCPServer:
     @server.tool()
     def whoami() -> str:
         """Quote the credential, as careless servers do."""
-        return f"you are {_given.get()}"
+        return f"you are {(_given.get() or '').removeprefix('Bearer ')}"
 
     @server.tool()
     def picture() -> Image:
