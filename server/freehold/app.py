@@ -13,7 +13,7 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from freehold import __version__, api
+from freehold import __version__, api, tls
 from freehold.api.deps import ApiServices
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
@@ -21,9 +21,13 @@ from freehold.dispatch.inprocess import InProcessDispatcher
 from freehold.dispatch.timers import Timers
 from freehold.errors import ConfigurationError
 from freehold.harness.backoff import Backoff
+from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
 from freehold.harness.intake import Intake
+from freehold.harness.mcp import McpTools
 from freehold.harness.sessions import Sessions
+from freehold.harness.validation import CredentialValidator
+from freehold.mcp import Http, HttpMcpClient, HttpMcpProber, HttpTokenEndpoint
 from freehold.models import build_catalog, build_model
 from freehold.ports.model import Model, Relay
 from freehold.ports.sandbox import SandboxProvider
@@ -31,8 +35,10 @@ from freehold.sandbox.docker import DockerSandboxProvider, engine_answers
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
 from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.settings import Settings
+from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
+from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.timers import SqlTimers
 
 log = logging.getLogger(__name__)
@@ -67,6 +73,17 @@ def build_sandboxes(settings: Settings) -> SandboxProvider:
             )
 
 
+def build_sealer(settings: Settings) -> Sealer:
+    """What seals the secrets of vaults.
+
+    Raises:
+        ConfigurationError: a configured key is none.
+    """
+    if settings.secret_key is not None:
+        return Sealer.of_text(settings.secret_key.get_secret_value())
+    return Sealer.of_file(settings.data_dir / KEY_FILE)
+
+
 def create_app(
     settings: Settings,
     *,
@@ -92,6 +109,10 @@ def create_app(
     model = model or build_model(settings)
     sandboxes = sandboxes or build_sandboxes(settings)
     catalog = build_catalog(settings)
+    sealer = build_sealer(settings)
+    credentials = SqlCredentialStore(database, sealer)
+    http = Http(tls.context(settings.extra_ca_certs))
+    keyring = Keyring(credentials, HttpTokenEndpoint(http), clock)
     services = ApiServices(
         settings=settings,
         database=database,
@@ -103,11 +124,14 @@ def create_app(
         model=model,
         catalog=catalog,
         relay=model if isinstance(model, Relay) else None,
+        sealer=sealer,
+        validator=CredentialValidator(keyring, HttpMcpProber(http)),
     )
     driver = Driver(
         log=event_log,
         sessions=sessions,
         sandboxes=sandboxes,
+        mcp=McpTools(HttpMcpClient(http), keyring),
         model=model,
         fanout=fanout,
         clock=clock,
@@ -122,6 +146,8 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(database.close)
             await database.migrate()
+            if resealed := await credentials.reseal():
+                log.info("sealed %d secrets with the newest key", resealed)
             stack.push_async_callback(model.close)
             stack.push_async_callback(sandboxes.close)
             stack.push_async_callback(driver.close)

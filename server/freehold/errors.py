@@ -17,6 +17,11 @@
     ├── SandboxError
     │   ├── SandboxUnavailable      the engine cannot give us a sandbox
     │   └── SandboxLost             the sandbox was there and is gone
+    ├── McpError
+    │   ├── McpUnreachable          the server cannot be had, or failed on the way
+    │   └── McpUnauthorized         the server does not take the credential, or wants one
+    ├── TokenRefreshFailed          an OAuth access token could not be renewed
+    ├── SecretUnreadable            no configured key opens a stored secret
     └── ConfigurationError          a setting is wrong; the message says how to mend it
 
 One handler (``freehold.api.errors``) renders an :class:`ApiError` as the API's envelope. The
@@ -25,6 +30,7 @@ others never reach a client as they are: the harness turns them into events.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 
@@ -177,6 +183,41 @@ class SandboxUnavailable(SandboxError):
 
 class SandboxLost(SandboxError):
     """The sandbox that was in use is gone; calls that ran in it have no result."""
+
+
+class McpError(FreeholdError):
+    """An MCP server could not be asked. The message holds no part of a credential."""
+
+
+class McpUnreachable(McpError):
+    """No connection, no answer in time, or an answer that is no MCP server's (spec 12.5)."""
+
+
+class McpUnauthorized(McpError):
+    """The server answered 401: it wants a credential, or another one (spec 12.5)."""
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """What a server answered that was asked over HTTP; secrets in ``body`` are masked."""
+
+    status_code: int
+    content_type: str
+    body: str
+    body_truncated: bool
+
+
+class TokenRefreshFailed(FreeholdError):
+    """A token endpoint gave no new access token; ``answer`` is ``None`` if it did not answer."""
+
+    def __init__(self, message: str, answer: HttpAnswer | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.answer = answer
+
+
+class SecretUnreadable(FreeholdError):
+    """A stored secret cannot be opened: its key is not among those that are configured."""
 
 
 class ConfigurationError(FreeholdError):

@@ -134,6 +134,12 @@ class Settings(BaseSettings):
         description="Keys that clients must present, separated by commas. None: on loopback any "
         "non-empty key is taken.",
     )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="Keys that seal the secrets of vaults: base64 of 32 random bytes "
+        "(`openssl rand -base64 32`). Several are separated by commas; the first seals, all open. "
+        "Default: the file `secret.key` in the data directory, made when first needed.",
+    )
     extra_ca_certs: Path | None = Field(
         default=None,
         description="File or folder of CA certificates to trust as well, on the server and in "

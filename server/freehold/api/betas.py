@@ -9,7 +9,7 @@ from freehold.errors import InvalidRequest, NotFound
 HEADER = "anthropic-beta"
 MANAGED_AGENTS = "managed-agents-2026-04-01"
 
-FAMILIES = ("agents", "environments", "sessions")
+FAMILIES = ("agents", "environments", "sessions", "vaults")
 """First segments below ``/v1`` that do not exist without :data:`MANAGED_AGENTS`."""
 
 PASSED_ON = ("messages",)

@@ -17,9 +17,11 @@ from freehold.ports.dispatcher import Fanout
 from freehold.ports.log import SessionSpec, Transaction
 from freehold.ports.model import Model, Relay
 from freehold.ports.sandbox import Finding, SandboxProvider
+from freehold.ports.vaults import OpenedCredential, Verdict
 from freehold.settings import Settings
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader
+from freehold.store.sealing import Sealer
 
 
 class Intake(Protocol):
@@ -58,6 +60,14 @@ class Intake(Protocol):
         ...
 
 
+class Validator(Protocol):
+    """Tries a vault's credential; the harness has the one there is."""
+
+    async def validate(self, credential: OpenedCredential) -> Verdict:
+        """Whether its server takes it, after a refresh if need be. Never raises."""
+        ...
+
+
 Probe = Callable[[], Awaitable[list[Finding]]]
 """A health check that never raises."""
 
@@ -74,6 +84,9 @@ class ApiServices:
     clock: Clock
     sandboxes: SandboxProvider
     model: Model
+    sealer: Sealer
+    """Seals the secrets that clients give."""
+    validator: Validator
     catalog: Catalog = field(default_factory=Catalog)
     """What models can do and cost."""
     relay: Relay | None = None

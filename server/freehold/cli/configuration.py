@@ -55,6 +55,8 @@ def secrets(settings: Settings) -> list[str]:
     if settings.model_api_key is not None:
         found.append(settings.model_api_key.get_secret_value())
     found += table_secrets(settings)
+    if settings.secret_key is not None:
+        found += [part.strip() for part in settings.secret_key.get_secret_value().split(",")]
     return found
 
 

@@ -34,8 +34,15 @@ class Compact:
 
 
 @dataclass(frozen=True)
+class ListTools:
+    """Ask these MCP servers for their tools; what they answer, or that they do not, is an event."""
+
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RunTool:
-    """Run this call in the sandbox."""
+    """Run this call, in the sandbox or on its MCP server."""
 
     call: OpenCall
 

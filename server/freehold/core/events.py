@@ -304,6 +304,15 @@ class CallStarted(_Event):
     call_id: str
 
 
+class McpToolsListed(_Event):
+    """What an MCP server answered when it was asked for its tools."""
+
+    type: Literal["mcp.tools_listed"] = "mcp.tools_listed"
+    server: str
+    tools: list[Json]
+    """``name``, ``description`` and ``input_schema`` of each, sorted by name."""
+
+
 class SessionArchived(_Event):
     """The client archived the session. The hosted service shows no event for it (spec 25)."""
 
@@ -343,6 +352,7 @@ Event = Annotated[
     | InputAccepted
     | SandboxAttached
     | CallStarted
+    | McpToolsListed
     | SessionArchived,
     Field(discriminator="type"),
 ]
@@ -351,7 +361,13 @@ EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 CLIENT_EVENT: TypeAdapter[ClientEvent] = TypeAdapter(ClientEvent)
 
 PRIVATE_TYPES = frozenset(
-    {"input.accepted", "sandbox.attached", "call.started", "session.archived"}
+    {
+        "input.accepted",
+        "sandbox.attached",
+        "call.started",
+        "mcp.tools_listed",
+        "session.archived",
+    }
 )
 
 

@@ -17,6 +17,7 @@ from freehold.core.events import (
     AgentToolUse,
     CallStarted,
     InputAccepted,
+    McpToolsListed,
     ModelRequestEnd,
     ModelRequestStart,
     Record,
@@ -92,6 +93,13 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             return {"open_span": record.id, "owes_sampling": False}
         case ModelRequestEnd() as end:
             return _sampled(state, record, end)
+        case McpToolsListed(server=server):
+            return {"mcp_listed": (*state.mcp_listed, server)}
+        case SessionUpdated(agent=agent) if agent is not None:
+            # Its servers may be others now, or elsewhere.
+            return {"mcp_listed": (), "mcp_failed": ()}
+        case SessionError(error={"mcp_server_name": str(server)}):
+            return {"mcp_failed": (*state.mcp_failed, server)}
         case SessionError(error=error):
             return _failed(error["retry_status"]["type"])
         case SessionStatusRunning():
@@ -104,6 +112,7 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
                 "halted": False,
                 "retry_at": None,
                 "attempts": state.attempts if state.status == "rescheduling" else 0,
+                "mcp_failed": state.mcp_failed if state.status == "rescheduling" else (),
             }
         case ThreadStatusRunning():
             return {"thread_running": True}

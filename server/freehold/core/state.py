@@ -132,6 +132,10 @@ class SessionState(_Model):
     """The primary thread is idle for this reason and the session has not said so yet."""
     usage_told: bool = False
     """The usage that precedes that idle is in the log."""
+    mcp_listed: tuple[str, ...] = ()
+    """MCP servers whose tools are in the log."""
+    mcp_failed: tuple[str, ...] = ()
+    """MCP servers of which this run has said that they fail; they are asked again in the next."""
     sandbox_id: str | None = None
     """The sandbox that the newest tool calls ran in."""
     usage: Usage = Usage()

@@ -15,8 +15,10 @@ from freehold.core.events import (
     AgentToolUse,
     Content,
     Json,
+    McpToolsListed,
     ModelRequestEnd,
     Record,
+    SessionUpdated,
     SystemMessage,
     UserCustomToolResult,
     UserMessage,
@@ -34,6 +36,8 @@ class Transcript:
     def __init__(self) -> None:
         self.seq = 0
         self.messages: list[Json] = []
+        self.mcp_tools: dict[str, list[Json]] = {}
+        """What each MCP server answered when it was asked for its tools."""
         self._provider_ids: dict[str, str] = {}
         self._held: list[Json] = []
 
@@ -63,6 +67,10 @@ class Transcript:
             case AgentThreadContextCompacted():
                 summary = (record.private or {})["summary"]
                 self.messages = [{"role": "user", "content": [{"type": "text", "text": summary}]}]
+            case McpToolsListed(server=server, tools=tools):
+                self.mcp_tools[server] = tools
+            case SessionUpdated(agent=agent) if agent is not None:
+                self.mcp_tools.clear()
             case AgentToolResult(tool_use_id=call_id, content=content, is_error=failed):
                 self._answer(call_id, content, failed)
             case AgentMcpToolResult(mcp_tool_use_id=call_id, content=content, is_error=failed):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,6 +12,7 @@ from freehold.core.decide import abandoned_span, reschedule
 from freehold.core.drafts import Draft
 from freehold.core.events import (
     AgentCustomToolUse,
+    AgentMcpToolUse,
     AgentMessage,
     AgentThinking,
     AgentThreadContextCompacted,
@@ -21,6 +22,7 @@ from freehold.core.events import (
     ModelRequestEnd,
     SessionError,
 )
+from freehold.core.mcp import NOT_OFFERED, OfferedTool, evaluate_mcp, guessed, offered
 from freehold.core.permissions import evaluate
 from freehold.core.prices import Rates
 from freehold.core.state import SessionState
@@ -64,7 +66,9 @@ class Sampler:
             raise AssertionError("a model request without an open span")
         spec = await handle.spec()
         transcript = await handle.transcript()
-        request = build_request(spec, transcript.messages, self.layout)
+        tools = spec.agent["tools"]
+        mcp_tools = offered(tools, transcript.mcp_tools)
+        request = build_request(spec, transcript.messages, self.layout, mcp_tools)
         sketch = Sketch(handle.session_id, state.seq, self.fanout, self.clock)
         try:
             response = await _complete(self.model.stream(request), sketch)
@@ -74,8 +78,9 @@ class Sampler:
         return answered(
             span_id,
             response,
-            spec.agent["tools"],
+            tools,
             sketch.ids,
+            mcp_tools,
             compact_at=int(window * self.compact_at),
             rates=self._rates(request, response),
         )
@@ -152,13 +157,15 @@ def answered(
     response: ModelResponse,
     tools: list[Json],
     ids: EventIds | None = None,
+    mcp_tools: Sequence[OfferedTool] = (),
     *,
     compact_at: int | None = None,
     rates: Rates | None = None,
 ) -> list[Draft]:
     """An answer in the order of spec 6.7: thinking, message, tool uses, the end of the span.
 
-    ``ids`` are those that previews have already named; ``compact_at`` is the size in tokens from
+    ``ids`` are those that previews have already named, ``mcp_tools`` what MCP servers offered;
+    ``compact_at`` is the size in tokens from
     which on the conversation is summed up before the next request. ``rates`` are today's, and stay
     with the request: what it cost does not change with the price list.
     """
@@ -176,7 +183,7 @@ def answered(
     ]
     message = [Draft(AgentMessage(content=text), id=ids.message)] if text else []
     calls = [
-        Draft(_tool_use(block, tools), private={"tool_use_id": block["id"]})
+        Draft(_tool_use(block, tools, mcp_tools), private={"tool_use_id": block["id"]})
         for block in response.content
         if block["type"] == "tool_use"
     ]
@@ -193,8 +200,22 @@ def answered(
     return [*thinking, *message, *calls, end]
 
 
-def _tool_use(block: Json, tools: list[Json]) -> Event:
+def _tool_use(block: Json, tools: list[Json], mcp_tools: Sequence[OfferedTool]) -> Event:
     name, arguments = block["name"], block["input"]
+    meant = next(((tool.server, tool.name) for tool in mcp_tools if tool.wire_name == name), None)
+    known = meant is not None
+    meant = meant or guessed(tools, name)
+    if meant is not None:
+        server, tool = meant
+        # What was not offered is denied like what is not enabled (spec 12.4).
+        judged = evaluate_mcp(tools, server, tool) if known else NOT_OFFERED
+        return AgentMcpToolUse(
+            name=tool,
+            mcp_server_name=server,
+            input=arguments,
+            evaluated_permission=judged.permission,
+            evaluation=judged.evaluation,
+        )
     verdict = evaluate(tools, name)
     if verdict.kind == "custom":
         return AgentCustomToolUse(name=name, input=arguments)

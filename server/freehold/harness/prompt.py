@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from freehold.core.events import Json
+from freehold.core.mcp import OfferedTool
 from freehold.core.permissions import custom_tools, enabled_builtins
 from freehold.core.toolset import BUILTIN_TOOLS
 from freehold.ports.log import SessionSpec
@@ -12,11 +13,16 @@ from freehold.ports.model import ModelRequest
 from freehold.ports.sandbox import Layout
 
 
-def build_request(spec: SessionSpec, messages: Sequence[Json], layout: Layout) -> ModelRequest:
+def build_request(
+    spec: SessionSpec,
+    messages: Sequence[Json],
+    layout: Layout,
+    offered: Sequence[OfferedTool] = (),
+) -> ModelRequest:
     """The next request of a session's primary thread.
 
-    System text and tools depend on the agent and the layout alone, so that they stay the same,
-    byte for byte, from turn to turn.
+    System text and tools depend on the agent, the layout and what MCP servers ``offered`` when
+    they were asked, so that they stay the same, byte for byte, from turn to turn.
     """
     agent = spec.agent
     model = agent["model"]
@@ -25,7 +31,7 @@ def build_request(spec: SessionSpec, messages: Sequence[Json], layout: Layout) -
         model=model["id"],
         messages=list(messages),
         system=system_blocks(agent, layout),
-        tools=tool_definitions(agent["tools"]),
+        tools=tool_definitions(agent["tools"]) + [tool.definition for tool in offered],
         effort=effort["type"] if effort else None,
         speed=model.get("speed"),
         inference_geo=model.get("inference_geo"),

@@ -31,6 +31,7 @@ _SPEC = sa.select(
     _S.environment,
     _S.created_at,
     _S.budget,
+    _S.vault_ids,
 ).where(*_LIVING)
 _STATE = sa.select(_S.state).where(*_LIVING)
 _HEAD = sa.select(_S.head_seq).where(_S.id == sa.bindparam("of_session"))
@@ -75,6 +76,7 @@ class SqlEventLog:
             environment=row["environment"],
             created_at=row["created_at"],
             budget=row["budget"],
+            vault_ids=tuple(row["vault_ids"]),
         )
 
     async def state(self, session_id: str) -> SessionState | None:

@@ -37,6 +37,7 @@ _SHOWN = (
     _S.environment_id,
     _S.environment,
     _S.primary_thread_id,
+    _S.vault_ids,
     _S.title,
     _S.metadata,
     _S.budget,
@@ -70,6 +71,7 @@ class SessionRow:
     archived_at: datetime | None
     budget: int | None = None
     """As the session was created, in cents; the state has the one in force."""
+    vault_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,7 @@ async def insert(tx: WriteSession, session: SessionRow) -> None:
             environment_id=session.environment_id,
             environment=session.environment,
             primary_thread_id=session.primary_thread_id,
+            vault_ids=list(session.vault_ids),
             title=session.title,
             metadata=session.metadata,
             budget=session.budget,
@@ -201,4 +204,5 @@ def _session(row: RowMapping) -> SessionRow:
         updated_at=row["updated_at"],
         archived_at=row["archived_at"],
         budget=row["budget"],
+        vault_ids=tuple(row["vault_ids"]),
     )

@@ -34,7 +34,7 @@ from freehold.core.usage import budget_limit, render_budget, render_stats, rende
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
-from freehold.store import sessions
+from freehold.store import credentials, sessions, vaults
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -81,7 +81,7 @@ async def create(
     """Start a session, with its first events if there are any.
 
     Raises:
-        NotFound: no such agent, version or environment.
+        NotFound: no such agent, version, environment or vault.
         InvalidRequest: it does not hold together, or something it needs is archived.
         NotSupported: it needs what this version lacks.
     """
@@ -101,6 +101,7 @@ async def create(
     if params.budget is not None:
         _check_budgetable(agent, catalog)
         budget = params.budget.max_list_cost.cents
+    await _check_vaults(tx, workspace_id, params.vault_ids or [])
     events = client_events(params.initial_events or [], "initial_events", clock)
     now = clock.now()
     spec = SessionSpec(
@@ -112,6 +113,7 @@ async def create(
         environment=environment.config,
         created_at=now,
         budget=budget,
+        vault_ids=tuple(params.vault_ids or ()),
     )
     row = SessionRow(
         id=spec.session_id,
@@ -129,12 +131,26 @@ async def create(
         updated_at=now,
         archived_at=None,
         budget=budget,
+        vault_ids=spec.vault_ids,
     )
     await sessions.insert(tx, row)
     if not events:
         return row
     state = await intake.begin(tx, spec, events)
     return replace(row, state=state, updated_at=state.last_at or now)
+
+
+async def _check_vaults(tx: WriteSession, workspace_id: str, vault_ids: Sequence[str]) -> None:
+    for vault_id in dict.fromkeys(vault_ids):
+        vault = None
+        if is_id("vlt", vault_id):
+            vault = await vaults.get(tx, workspace_id, vault_id)
+        if vault is None:
+            raise NotFound(f"vault_ids: vault {vault_id[:200]} not found")
+        if vault.archived_at is not None:
+            raise InvalidRequest(f"vault_ids: vault {vault_id} is archived")
+        for credential in await credentials.active(tx, vault_id):
+            support.refuse_credential(credential)
 
 
 async def _snapshot(tx: WriteSession, workspace_id: str, params: SessionCreateParams) -> Json:
@@ -402,7 +418,7 @@ def shown(row: SessionRow, now: datetime) -> Session:
             "environment_id": row.environment_id,
             "metadata": row.metadata,
             "resources": [],
-            "vault_ids": [],
+            "vault_ids": list(row.vault_ids),
             "outcome_evaluations": [],
             "stats": render_stats(row.state, now),
             "usage": render_usage(row.state, now),
