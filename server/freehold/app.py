@@ -25,12 +25,14 @@ from freehold.harness.sessions import Sessions
 from freehold.models import build_model
 from freehold.ports.model import Model
 from freehold.ports.sandbox import SandboxProvider
+from freehold.ports.web import Web
 from freehold.sandbox.docker import DockerSandboxProvider, engine_answers
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
 from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.settings import Settings
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
+from freehold.web.service import build_web
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +71,7 @@ def create_app(
     *,
     model: Model | None = None,
     sandboxes: SandboxProvider | None = None,
+    web: Web | None = None,
 ) -> FastAPI:
     """A server, ready to be served; starting it migrates the database and takes up work.
 
@@ -76,6 +79,7 @@ def create_app(
         settings: Where everything comes from.
         model: Instead of the model that the settings name.
         sandboxes: Instead of the provider that the settings name.
+        web: Instead of the web that the settings name.
 
     Raises:
         ConfigurationError: the settings contradict each other or the machine.
@@ -88,6 +92,7 @@ def create_app(
     sessions = Sessions(event_log, fanout)
     model = model or build_model(settings)
     sandboxes = sandboxes or build_sandboxes(settings)
+    web = web or build_web(settings)
     services = ApiServices(
         settings=settings,
         database=database,
@@ -105,6 +110,7 @@ def create_app(
         model=model,
         fanout=fanout,
         clock=clock,
+        web=web,
     )
 
     @asynccontextmanager
@@ -114,6 +120,7 @@ def create_app(
             await database.migrate()
             stack.push_async_callback(model.close)
             stack.push_async_callback(sandboxes.close)
+            stack.push_async_callback(web.close)
             stack.push_async_callback(driver.close)
             await _sweep_sandboxes(event_log, sandboxes)
             background = [

@@ -53,6 +53,8 @@ def secrets(settings: Settings) -> list[str]:
     found = [key.get_secret_value() for key in settings.api_keys]
     if settings.model_api_key is not None:
         found.append(settings.model_api_key.get_secret_value())
+    if settings.web_search_api_key is not None:
+        found.append(settings.web_search_api_key.get_secret_value())
     return found
 
 

@@ -38,6 +38,7 @@ from freehold.core.events import (
     UserToolConfirmation,
 )
 from freehold.core.state import END_TURN, OpenCall, PendingInput, SessionState
+from freehold.core.web_rules import WEB_SEARCH
 
 _SAMPLE_AGAIN = frozenset({"pause_turn"})
 
@@ -77,8 +78,8 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             return {"calls": _with(state, call_id, change)}
         case AgentToolUse() | AgentMcpToolUse() | AgentCustomToolUse():
             return {"calls": (*state.calls, _opened(record, record.event))}
-        case AgentToolResult(tool_use_id=call_id):
-            return _closed(state, call_id)
+        case AgentToolResult(tool_use_id=call_id, is_error=failed):
+            return {**_searched(state, call_id, failed), **_closed(state, call_id)}
         case AgentMcpToolResult(mcp_tool_use_id=call_id):
             return _closed(state, call_id)
         case UserCustomToolResult(custom_tool_use_id=call_id):
@@ -155,6 +156,11 @@ def _with(state: SessionState, call_id: str, change: dict[str, Any]) -> tuple[Op
     return tuple(
         call.model_copy(update=change) if call.id == call_id else call for call in state.calls
     )
+
+
+def _searched(state: SessionState, call_id: str, failed: bool | None) -> dict[str, Any]:
+    found = not failed and any(c.id == call_id and c.name == WEB_SEARCH for c in state.calls)
+    return {"web_searches": state.web_searches + 1} if found else {}
 
 
 def _closed(state: SessionState, call_id: str) -> dict[str, Any]:

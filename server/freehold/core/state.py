@@ -116,6 +116,8 @@ class SessionState(_Model):
     sandbox_id: str | None = None
     """The sandbox that the newest tool calls ran in."""
     usage: Usage = Usage()
+    web_searches: int = 0
+    """Searches that brought something; failed ones do not count."""
     active_micros: int = 0
     """Time spent running, without the present run."""
     running_since: datetime | None = None

@@ -31,7 +31,11 @@ def render_usage(state: SessionState, now: datetime) -> Json:
         if usage.requests
         else None,
         "active_seconds": active_seconds(state, now),
-        "server_tool_use": {"web_search_requests": 0, "web_fetch_requests": 0},
+        "server_tool_use": {
+            "web_search_requests": state.web_searches,
+            # Fetches cost nothing, and the hosted service never counts them.
+            "web_fetch_requests": 0,
+        },
     }
 
 

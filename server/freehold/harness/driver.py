@@ -22,11 +22,13 @@ from freehold.harness.backoff import Backoff
 from freehold.harness.model_turn import Sampler
 from freehold.harness.sessions import Fenced, SessionGone, SessionHandle, Sessions
 from freehold.harness.tools import Hands, attached, lost, unavailable
+from freehold.harness.web import WebTools, is_web_call
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout, Subscription
 from freehold.ports.log import EventLog, Transaction
 from freehold.ports.model import Model
 from freehold.ports.sandbox import SandboxProvider
+from freehold.ports.web import Web
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +68,14 @@ class Driver:
         model: Model,
         fanout: Fanout,
         clock: Clock,
+        web: Web,
         backoff: Backoff | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
         self._hands = Hands(sandboxes)
-        self._sampler = Sampler(model, sandboxes.layout, fanout, clock, backoff or Backoff())
+        self._web = WebTools(web, log)
+        self._sampler = Sampler(model, sandboxes.layout, fanout, clock, backoff or Backoff(), web)
         self._fanout = fanout
         self._clock = clock
 
@@ -135,7 +139,7 @@ class Driver:
                     seen = hearing.result()
                     now = await job.handle.state(at_least=seen)
                     if now.interrupted or now.status == "terminated":
-                        if isinstance(work, RunTool):
+                        if isinstance(work, RunTool) and not is_web_call(work.call):
                             await self._hands.stop(job.handle, work.call)
                         return ()
             return doing.result()
@@ -146,6 +150,8 @@ class Driver:
 
     async def _perform(self, job: _Job, work: Work) -> Sequence[Draft]:
         if isinstance(work, RunTool):
+            if is_web_call(work.call):
+                return await self._web.run(job.handle, work.call)
             return await self._run_tool(job, work.call)
         spec = await job.handle.spec()
         if job.state.sandbox_id is None and enabled_builtins(spec.agent["tools"]):

@@ -21,6 +21,7 @@ from freehold.core.events import (
 )
 from freehold.core.permissions import evaluate
 from freehold.core.state import SessionState
+from freehold.core.web_tools import offered
 from freehold.errors import ModelError
 from freehold.harness.backoff import Backoff
 from freehold.harness.prompt import build_request
@@ -30,6 +31,7 @@ from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
 from freehold.ports.model import Model, ModelEvent, ModelResponse
 from freehold.ports.sandbox import Layout
+from freehold.ports.web import Web
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Sampler:
     fanout: Fanout
     clock: Clock
     backoff: Backoff
+    web: Web
 
     async def sample(self, handle: SessionHandle, state: SessionState) -> list[Draft]:
         """Sample once for the request whose span is open; the events that close it."""
@@ -58,7 +61,7 @@ class Sampler:
             raise AssertionError("a model request without an open span")
         spec = await handle.spec()
         transcript = await handle.transcript()
-        request = build_request(spec, transcript.messages, self.layout)
+        request = build_request(spec, transcript.messages, self.layout, self.web.offers)
         sketch = Sketch(handle.session_id, state.seq, self.fanout, self.clock)
         try:
             response = await _complete(self.model.stream(request), sketch)
@@ -67,7 +70,8 @@ class Sampler:
             pause = self.backoff.pause(state.attempts, error)
             retry_at = None if pause is None else self.clock.now() + timedelta(seconds=pause)
             return failed(span_id, error, state, retry_at)
-        return answered(span_id, response, spec.agent["tools"], sketch.ids)
+        tools = offered(spec.agent["tools"], self.web.offers)
+        return answered(span_id, response, tools, sketch.ids)
 
 
 async def _complete(parts: AsyncIterator[ModelEvent], sketch: Sketch) -> ModelResponse:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from freehold.core.events import Json
 from freehold.core.permissions import custom_tools, enabled_builtins
 from freehold.core.toolset import BUILTIN_TOOLS
+from freehold.core.web_tools import offered, web_definitions
 from freehold.ports.log import SessionSpec
 from freehold.ports.model import ModelRequest
 from freehold.ports.sandbox import Layout
 
 
-def build_request(spec: SessionSpec, messages: Sequence[Json], layout: Layout) -> ModelRequest:
+def build_request(
+    spec: SessionSpec, messages: Sequence[Json], layout: Layout, web: Collection[str] = ()
+) -> ModelRequest:
     """The next request of a session's primary thread.
 
-    System text and tools depend on the agent and the layout alone, so that they stay the same,
-    byte for byte, from turn to turn.
+    System text and tools depend on the session and the server alone, so that they stay the same,
+    byte for byte, from turn to turn. ``web`` names the web tools that the server has.
     """
     agent = spec.agent
     model = agent["model"]
@@ -25,7 +29,7 @@ def build_request(spec: SessionSpec, messages: Sequence[Json], layout: Layout) -
         model=model["id"],
         messages=list(messages),
         system=system_blocks(agent, layout),
-        tools=tool_definitions(agent["tools"]),
+        tools=tool_definitions(offered(agent["tools"], web), spec.created_at),
         effort=effort["type"] if effort else None,
         speed=model.get("speed"),
         inference_geo=model.get("inference_geo"),
@@ -46,11 +50,11 @@ def system_blocks(agent: Json, layout: Layout) -> list[Json]:
     return [{"type": "text", "text": text} for text in blocks]
 
 
-def tool_definitions(tools: Sequence[Json]) -> list[Json]:
-    """The tools as the Messages API wants them declared."""
+def tool_definitions(tools: Sequence[Json], created_at: datetime) -> list[Json]:
+    """The tools of a session created then, as the Messages API wants them declared."""
     builtins = [BUILTIN_TOOLS[name] for name in enabled_builtins(tools)]
     customs = [
         {key: tool[key] for key in ("name", "description", "input_schema")}
         for tool in custom_tools(tools)
     ]
-    return builtins + customs
+    return builtins + web_definitions(tools, created_at) + customs

@@ -8,7 +8,6 @@ orjson, and handed over as bytes.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import anthropic
 import httpx2
 
+from freehold.certificates import client_context
 from freehold.errors import ConfigurationError, ModelError
 from freehold.models import wire
 from freehold.models.accumulate import Accumulator
@@ -208,24 +208,7 @@ def _checked_url(base_url: str) -> httpx2.URL:
 
 
 def _tls(extra_ca_certs: Path | None) -> dict[str, Any]:
-    if extra_ca_certs is None:
-        return {}
-    files = sorted(extra_ca_certs.iterdir()) if extra_ca_certs.is_dir() else [extra_ca_certs]
-    context = httpx2.create_ssl_context()
-    loaded = 0
-    for file in files:
-        if extra_ca_certs.is_dir() and file.suffix not in {".pem", ".crt", ".cer"}:
-            continue
-        try:
-            context.load_verify_locations(cafile=file)
-        except (OSError, ssl.SSLError) as err:
-            raise ConfigurationError(f"FREEHOLD_EXTRA_CA_CERTS: {file}: {err}") from None
-        loaded += 1
-    if not loaded:
-        raise ConfigurationError(
-            f"FREEHOLD_EXTRA_CA_CERTS: no .pem, .crt or .cer file in {extra_ca_certs}"
-        )
-    return {"verify": context}
+    return {} if extra_ca_certs is None else {"verify": client_context(extra_ca_certs)}
 
 
 async def _no_long_waits(response: httpx2.Response) -> None:
