@@ -37,12 +37,18 @@ class GuardedNetwork(httpcore2.AsyncNetworkBackend):
     Args:
         trusted: Internal ranges that the operator opened.
         resolver: How names are looked up.
+        network: What makes the sockets; it is only ever given addresses.
     """
 
-    def __init__(self, trusted: Sequence[Network] = (), resolver: Resolve = resolve) -> None:
+    def __init__(
+        self,
+        trusted: Sequence[Network] = (),
+        resolver: Resolve = resolve,
+        network: httpcore2.AsyncNetworkBackend | None = None,
+    ) -> None:
         self._trusted = tuple(trusted)
         self._resolve = resolver
-        self._network = httpcore2.AnyIOBackend()
+        self._network = network or httpcore2.AnyIOBackend()
 
     async def connect_tcp(
         self,
