@@ -67,7 +67,9 @@ def html(data: bytes, request: dict[str, Any]) -> tuple[str, str]:
     from bs4 import BeautifulSoup  # noqa: PLC0415 - each form loads its own libraries
     from markdownify import MarkdownConverter  # noqa: PLC0415
 
-    soup = BeautifulSoup(data, "lxml", from_encoding=_codec(request["charset"]))
+    # What HTTP says of the charset comes before what the page says.
+    codec = _codec(request["charset"])
+    soup = BeautifulSoup(data.decode(codec, "replace") if codec else data, "lxml")
     title = soup.title.get_text() if soup.title else ""
     base = request["url"]
     if soup.base is not None and isinstance(href := soup.base.get("href"), str):
@@ -151,8 +153,8 @@ def _codec(name: str | None) -> str | None:
         return None
     try:
         name = name[:40]
-        b"".decode(name)
-    except (LookupError, ValueError):
+        b"x".decode(name, "replace")
+    except (LookupError, ValueError):  # not a charset, or none of text
         return None
     return None if name.lower().replace("-", "_") in {"idna", "punycode", "undefined"} else name
 
