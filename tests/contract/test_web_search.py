@@ -45,10 +45,6 @@ class Endpoint(Site):
         writer.close()
 
     @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
     def path(self) -> str:
         return urlsplit(self.requests[-1].split(" ")[1]).path
 

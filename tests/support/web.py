@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import httpcore2
@@ -15,6 +16,7 @@ from freehold.core.addresses import parse_network
 from freehold.web.converting import Converter
 from freehold.web.fetch import Fetcher, Limits
 from freehold.web.guard import GuardedNetwork
+from freehold.web.target import BAD_PORTS
 
 tls = functools.cache(client_context)
 PUBLIC = "93.184.216.34"
@@ -45,11 +47,21 @@ class Site:
         self.connections = 0
         self.requests: list[str] = []
         self.port = 0
+        self._serving: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        task = asyncio.current_task()
+        assert task is not None
+        self._serving.add(task)
         try:
-            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            with contextlib.suppress(
+                ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError
+            ):
                 request = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
                 self.requests.append(request)
                 answer = self.answers.get(request.split(" ")[1], page("no", status="404 Not Found"))
@@ -59,7 +71,15 @@ class Site:
                     await answer(writer)
                 await writer.drain()
         finally:
+            self._serving.discard(task)
             writer.close()
+
+    async def end(self) -> None:
+        """Let go of whoever is still being served."""
+        tasks = list(self._serving)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def header(self, name: str, request: int = -1) -> str | None:
         """A header of what was asked; ``None`` if it was not sent."""
@@ -74,12 +94,35 @@ class Site:
 async def site(answers: dict[str, Answer] | None = None) -> AsyncIterator[Site]:
     """A site for as long as the block lasts."""
     made = Site(answers or {})
-    server = await asyncio.start_server(made._serve, "127.0.0.1", 0)
-    made.port = server.sockets[0].getsockname()[1]
+    while True:
+        server = await asyncio.start_server(made._serve, "127.0.0.1", 0)
+        made.port = server.sockets[0].getsockname()[1]
+        if made.port not in BAD_PORTS:
+            break
+        server.close()
     try:
         yield made
     finally:
         server.close()
+        await made.end()
+
+
+@contextlib.contextmanager
+def site_beside(answers: dict[str, Answer] | None = None) -> Iterator[Site]:
+    """A site for tests that are not asynchronous, in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    opened = site(answers)
+    made = asyncio.run_coroutine_threadsafe(opened.__aenter__(), loop).result(10)
+    try:
+        yield made
+    finally:
+        closing = asyncio.run_coroutine_threadsafe(opened.__aexit__(None, None, None), loop)
+        closing.result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
 
 
 class Detour(httpcore2.AsyncNetworkBackend):
