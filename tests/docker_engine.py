@@ -81,10 +81,12 @@ async def providers(image: str) -> AsyncIterator[MakeProvider]:
     try:
         yield make
     finally:
+        # First the close: a pool would go on making containers.
+        for provider in made:
+            await provider.close()
         last = DockerSandboxProvider(owner=owner, image=image)
         await last.sweep(())
-        for provider in (*made, last):
-            await provider.close()
+        await last.close()
 
 
 @pytest_asyncio.fixture

@@ -18,7 +18,9 @@ from freehold.api.deps import ApiServices
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
+from freehold.dispatch.timers import Timers
 from freehold.errors import ConfigurationError
+from freehold.harness.backoff import Backoff
 from freehold.harness.driver import Driver
 from freehold.harness.intake import Intake
 from freehold.harness.sessions import Sessions
@@ -32,6 +34,7 @@ from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.settings import Settings
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
+from freehold.store.timers import SqlTimers
 from freehold.web.service import build_web
 
 log = logging.getLogger(__name__)
@@ -110,8 +113,11 @@ def create_app(
         model=model,
         fanout=fanout,
         clock=clock,
+        backoff=Backoff(base=settings.retry_base, retries=settings.retry_limit),
+        compact_at=settings.compact_at,
         web=web,
     )
+    timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -123,8 +129,10 @@ def create_app(
             stack.push_async_callback(web.close)
             stack.push_async_callback(driver.close)
             await _sweep_sandboxes(event_log, sandboxes)
+            await sandboxes.prepare()
             background = [
                 asyncio.create_task(dispatcher.serve(driver.wake), name="dispatcher"),
+                asyncio.create_task(timers.run(), name="timers"),
                 asyncio.create_task(_purge(event_log, clock), name="purge"),
             ]
             stack.push_async_callback(_end, background)

@@ -73,6 +73,23 @@ class Settings(BaseSettings):
         description="Seconds the scripted model thinks before it answers, so that a client which "
         "opens its stream after it sent a message still sees the turn.",
     )
+    retry_base: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds before a failed model request is tried again the first time; doubled "
+        "each time, to a minute at most.",
+    )
+    retry_limit: int = Field(
+        default=5,
+        ge=0,
+        description="How often a failed model request is tried again before the turn is given up.",
+    )
+    compact_at: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Share of the model's context window at which a conversation is summed up.",
+    )
     sandbox: Literal["auto", "docker", "process", "scripted"] = Field(
         default="auto",
         description="Where tools run: `docker`; `process` (bubblewrap where present, else a plain "
@@ -95,6 +112,14 @@ class Settings(BaseSettings):
     sandbox_network: str = Field(
         default="bridge",
         description="Docker network of the sandboxes; `none` cuts them off.",
+    )
+    sandbox_warm: int = Field(
+        default=1,
+        ge=0,
+        le=64,
+        description="How many Docker sandboxes to keep started for sessions to come, so that a "
+        "session's first tool call need not wait for one; 0 keeps none. Each takes some 20 MB of "
+        "memory while it waits.",
     )
     web_fetch: bool = Field(
         default=True,

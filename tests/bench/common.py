@@ -68,7 +68,11 @@ def freehold(data_dir: Path, **variables: str) -> Iterator[tuple[str, int]]:
     """``freehold serve``; its URL and pid."""
     port = free_port()
     arguments = ("freehold", "serve", "--port", str(port), "--data-dir", str(data_dir))
-    defaults = {"FREEHOLD_LOG_LEVEL": "error", "FREEHOLD_SANDBOX": "scripted"}
+    defaults = {
+        "FREEHOLD_LOG_LEVEL": "error",
+        "FREEHOLD_SANDBOX": "scripted",
+        "FREEHOLD_SANDBOX_WARM": "0",
+    }
     with process(*arguments, port=port, **{**defaults, **variables}) as child:
         yield f"http://127.0.0.1:{port}", child.pid
 

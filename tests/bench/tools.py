@@ -3,7 +3,8 @@
     python -m tests.bench.tools [--sandbox docker] [--calls 300]
 
 Prints the median of ``true`` through the sandbox's bash tool, of a ``docker exec true`` in the
-same run, and of a new session's creation to its first tool result, image present.
+same run, and of a new session's creation to its first tool result, image present: with a sandbox
+that was ready (as the server does it by default), and with none, beside a bare ``docker start``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from freehold.app import build_sandboxes
 from freehold.ports.sandbox import SandboxSpec, ToolCall
 from freehold.settings import Settings
 from tests.bench.common import Listener, freehold, http, make_agent, make_session, ms, send
+
+PAUSE = 1.5
+"""Seconds between sessions in which the server makes the next sandbox ready."""
 
 
 async def calls(settings: Settings, count: int) -> list[float]:
@@ -57,12 +61,36 @@ def docker_execs(image: str, count: int) -> list[float]:
         client.close()
 
 
-async def first_results(url: str, count: int) -> list[float]:
-    """Session create to first tool result, the script asking for a tool at once."""
+def docker_starts(image: str, count: int) -> list[float]:
+    """What the engine takes by itself to start a container that does nothing."""
+    import docker
+
+    client = docker.from_env()
+    times = []
+    try:
+        for _ in range(count):
+            container = client.containers.create(image, ["600"], entrypoint=["sleep"])
+            try:
+                begun = time.perf_counter()
+                container.start()
+                times.append(time.perf_counter() - begun)
+            finally:
+                container.remove(force=True)
+    finally:
+        client.close()
+    return times
+
+
+async def first_results(url: str, count: int, pause: float) -> list[float]:
+    """Session create to first tool result, the script asking for a tool at once.
+
+    ``pause`` is the time between sessions in seconds, for the server to make a sandbox ready.
+    """
     times = []
     async with http(url) as client:
         agent, environment = await make_agent(client, tools=True)
         for _ in range(count):
+            await asyncio.sleep(pause)
             begun = time.perf_counter()
             session = await make_session(client, agent, environment)
             async with Listener(client, session) as listener:
@@ -91,14 +119,27 @@ async def main() -> None:
             print(f"`docker exec true`              {ms(execs)}")
             ratio = statistics.median(execs) / statistics.median(direct)
             print(f"docker exec / tool call         {ratio:8.1f} x")
-        with freehold(
-            Path(folder) / "served",
-            FREEHOLD_SANDBOX=options.sandbox,
-            FREEHOLD_MODEL="scripted",
-            FREEHOLD_SCRIPTED_LATENCY="0",
-        ) as (url, _):
-            starts = await first_results(url, options.starts)
-            print(f"session create to first result  {ms(starts)}")
+        medians = {}
+        kinds = [("not ready", "0", 0.0)]
+        if options.sandbox == "docker":
+            kinds.insert(0, ("ready", "1", PAUSE))
+        for kind, warm, pause in kinds:
+            with freehold(
+                Path(folder) / f"served-{warm}",
+                FREEHOLD_SANDBOX=options.sandbox,
+                FREEHOLD_SANDBOX_WARM=warm,
+                FREEHOLD_MODEL="scripted",
+                FREEHOLD_SCRIPTED_LATENCY="0",
+            ) as (url, _):
+                times = await first_results(url, options.starts, pause)
+            medians[kind] = statistics.median(times)
+            print(f"create to first result, {kind:<9} {ms(times)}")
+        if options.sandbox == "docker":
+            starts = docker_starts(settings.sandbox_image, options.starts)
+            print(f"`docker start` alone             {ms(starts)}")
+            for kind, median in medians.items():
+                ratio = median / statistics.median(starts)
+                print(f"{kind:<9} / docker start         {ratio:8.2f} x")
 
 
 if __name__ == "__main__":

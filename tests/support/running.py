@@ -74,7 +74,8 @@ def serve_app(app: FastAPI) -> Iterator[Served]:
 @contextlib.contextmanager
 def serve(data_dir: Path, **values: Any) -> Iterator[Served]:
     """A server with the scripted model and, unless told otherwise, the scripted sandbox."""
-    values = {"model": "scripted", "scripted_latency": 0, "sandbox": "scripted", **values}
+    defaults = {"model": "scripted", "scripted_latency": 0, "sandbox": "scripted"}
+    values = {**defaults, "sandbox_warm": 0, **values}
     with serve_app(create_app(Settings(data_dir=data_dir, **values))) as served:
         yield served
 
@@ -90,6 +91,7 @@ class ServerProcess:
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("FREEHOLD_")},
             "FREEHOLD_SCRIPTED_LATENCY": "0",
+            "FREEHOLD_SANDBOX_WARM": "0",
             **variables,
         }
         self._process: subprocess.Popen[bytes] | None = None

@@ -64,6 +64,8 @@ async def _run(settings: Settings, folder: Path, agent_model: str) -> None:
                 "database_url": None,
                 "api_keys": (SecretStr(key),),
                 "model": model_of(settings),
+                # There is no second session that could gain by it.
+                "sandbox_warm": 0,
             }
         )
     )

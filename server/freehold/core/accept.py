@@ -38,10 +38,19 @@ _WAITING = (
 )
 
 
+_LEADS_SYSTEM = ("user.message", "user.tool_result", "user.custom_tool_result")
+
+
 def accept(
-    pen: Draughtsman, events: Sequence[ClientEvent], answered: KnownResult = lambda _: False
+    pen: Draughtsman,
+    events: Sequence[ClientEvent],
+    answered: KnownResult = lambda _: False,
+    *,
+    takes_system: bool = True,
 ) -> list[Json]:
     """Write what the events amount to with ``pen``; the echoes to answer with.
+
+    ``takes_system`` tells whether the session's model takes system messages in a conversation.
 
     Raises:
         InvalidRequest: an event does not fit the session's state; the message names its index.
@@ -51,7 +60,35 @@ def accept(
     """
     if pen.state.status == "terminated":
         raise InvalidRequest(f"Session {pen.state.session_id} is terminated and takes no events.")
+    _check_system(pen, events, takes_system=takes_system)
     return [_accept_one(pen, index, event, answered) for index, event in enumerate(events)]
+
+
+def _check_system(pen: Draughtsman, events: Sequence[ClientEvent], *, takes_system: bool) -> None:
+    """At most one system message, at the end, after something it belongs to (spec 6.2)."""
+    places = [index for index, event in enumerate(events) if event.type == "system.message"]
+    if not places:
+        return
+    if not takes_system:
+        raise InvalidRequest(
+            f"events[{places[0]}]: the session's model does not take a `system.message` "
+            "(model_does_not_support_mid_conversation_system)",
+            details={"error_code": "model_does_not_support_mid_conversation_system"},
+        )
+    index = places[0]
+    if len(places) > 1 or index != len(events) - 1:
+        raise InvalidRequest(
+            f"Invalid system.message event at events[{index}]: a request may hold one "
+            "`system.message`, as its last event"
+        )
+    alone = index == 0
+    at_rest = pen.state.status == "idle" and not pen.state.calls
+    if (alone and not at_rest) or (not alone and events[index - 1].type not in _LEADS_SYSTEM):
+        raise InvalidRequest(
+            f"Invalid system.message event at events[{index}]: it must directly follow a "
+            "`user.message` or a tool result in the same request, or be sent alone to an idle "
+            "session"
+        )
 
 
 def _accept_one(pen: Draughtsman, index: int, event: ClientEvent, answered: KnownResult) -> Json:
@@ -70,7 +107,9 @@ def _accept_one(pen: Draughtsman, index: int, event: ClientEvent, answered: Know
                 "credentials (the self-hosted runner's Session-Instance JWT); an API key or "
                 "Console session cannot post this event type"
             )
-        case UserDefineOutcome() | SystemMessage():
+        case SystemMessage():
+            return _queue(pen, event)
+        case UserDefineOutcome():
             raise NotSupported(
                 f"events[{index}]: `{event.type}` is not supported by this version of Freehold."
             )

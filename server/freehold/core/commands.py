@@ -27,10 +27,17 @@ class CallModel:
 
 
 @dataclass(frozen=True)
+class Compact:
+    """Append ``opening`` (the span's start), then have the model sum up the conversation."""
+
+    opening: tuple[Draft, ...]
+
+
+@dataclass(frozen=True)
 class RunTool:
     """Run this call in the sandbox."""
 
     call: OpenCall
 
 
-Command = Write | CallModel | RunTool
+Command = Write | CallModel | Compact | RunTool

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from freehold.core import times
-from freehold.core.commands import CallModel, Command, RunTool, Write
+from freehold.core.commands import CallModel, Command, Compact, RunTool, Write
 from freehold.core.drafts import Draft
 from freehold.core.events import (
     AgentMcpToolResult,
@@ -18,6 +18,7 @@ from freehold.core.events import (
     ModelRequestEnd,
     ModelRequestStart,
     ModelUsage,
+    SessionError,
     SessionStatusIdle,
     SessionStatusRescheduled,
     SessionStatusRunning,
@@ -32,6 +33,9 @@ from freehold.core.state import OpenCall, PendingInput, SessionState
 from freehold.core.usage import render_usage
 
 INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
+
+MAX_COMPACTIONS = 3
+"""Summaries in a row after which the turn is given up (spec 25, question 11)."""
 
 
 def decide(state: SessionState, now: datetime) -> Command | None:
@@ -58,9 +62,30 @@ def decide(state: SessionState, now: datetime) -> Command | None:
         return Write((*_flush(state), *_close_calls(state), *go_idle(state, state.ending, now)))
     if state.calls:
         return _with_open_calls(state, now)
-    if state.inputs or state.owes_sampling:
+    if state.has_news or state.owes_sampling:
+        if state.context_full:
+            return _compact(state)
         return CallModel((*_flush(state), Draft(ModelRequestStart())))
     return Write(go_idle(state, state.ending, now))
+
+
+def _compact(state: SessionState) -> Command:
+    if state.compactions < MAX_COMPACTIONS:
+        return Compact((Draft(ModelRequestStart()),))
+    return Write(
+        (
+            Draft(
+                SessionError(
+                    error={
+                        "type": "compaction_limit_reached_error",
+                        "message": "The conversation does not fit the model's context window "
+                        f"even after it was summed up {state.compactions} times in a row.",
+                        "retry_status": {"type": "exhausted"},
+                    }
+                )
+            ),
+        )
+    )
 
 
 def _at_rest(state: SessionState, now: datetime) -> Command | None:
@@ -69,7 +94,7 @@ def _at_rest(state: SessionState, now: datetime) -> Command | None:
         return Write(go_running(state)) if due else None
     if state.blocked:
         return None
-    if state.inputs or state.calls or state.owes_sampling:
+    if state.has_news or state.calls or state.owes_sampling:
         return Write(go_running(state))
     return None
 

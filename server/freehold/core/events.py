@@ -228,6 +228,16 @@ class ModelUsage(_Model):
     cache_read_input_tokens: int = 0
     speed: Literal["standard", "fast"] | None = None
 
+    @property
+    def context(self) -> int:
+        """Tokens the conversation takes up once the answer is part of it."""
+        return (
+            self.input_tokens
+            + self.cache_creation_input_tokens
+            + self.cache_read_input_tokens
+            + self.output_tokens
+        )
+
 
 class ModelRequestStart(_Event):
     type: Literal["span.model_request_start"] = "span.model_request_start"

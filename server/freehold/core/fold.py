@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import reduce
 from typing import Any
@@ -11,6 +12,7 @@ from freehold.core.events import (
     AgentCustomToolUse,
     AgentMcpToolResult,
     AgentMcpToolUse,
+    AgentThreadContextCompacted,
     AgentToolResult,
     AgentToolUse,
     CallStarted,
@@ -28,7 +30,6 @@ from freehold.core.events import (
     SessionStatusTerminated,
     SessionUsage,
     StopReason,
-    SystemMessage,
     ThreadStatusIdle,
     ThreadStatusRescheduled,
     ThreadStatusRunning,
@@ -69,7 +70,7 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
     match record.event:
         case InputAccepted(input_id=input_id, event=event):
             return {"inputs": (*state.inputs, PendingInput(id=input_id, event=event))}
-        case UserMessage() | SystemMessage():
+        case UserMessage():
             return {"owes_sampling": True}
         case UserInterrupt():
             return {"owes_sampling": False, "ending": END_TURN, "ending_details": None}
@@ -134,6 +135,8 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             return {"archived": True, **_ended(state, record)}
         case SessionDeleted():
             return {"deleted": True, **_ended(state, record)}
+        case AgentThreadContextCompacted():
+            return {"context_full": False, "compactions": state.compactions + 1}
         case SandboxAttached(sandbox_id=sandbox_id):
             return {"sandbox_id": sandbox_id}
         case _:
@@ -148,8 +151,7 @@ def _opened(record: Record, event: AgentToolUse | AgentMcpToolUse | AgentCustomT
         case AgentMcpToolUse(evaluated_permission=permission, mcp_server_name=server):
             change = {"kind": "mcp", "permission": permission, "server": server}
             return call.model_copy(update=change)
-        case AgentCustomToolUse():
-            return call
+    return call
 
 
 def _with(state: SessionState, call_id: str, change: dict[str, Any]) -> tuple[OpenCall, ...]:
@@ -185,6 +187,12 @@ def _sampled(state: SessionState, record: Record, end: ModelRequestEnd) -> dict[
         change["calls"] = ()
         return change
     answer = record.private or {}
+    if answer.get("compaction"):
+        change["owes_sampling"] = True
+        return change
+    change["context_full"] = end.model_usage.context >= answer.get("compact_at", math.inf)
+    if not change["context_full"]:
+        change["compactions"] = 0
     if answer.get("stop_reason") in _SAMPLE_AGAIN:
         change["owes_sampling"] = True
     if answer.get("stop_reason") == "refusal":

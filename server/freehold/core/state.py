@@ -104,6 +104,10 @@ class SessionState(_Model):
     """Model requests that failed one after the other, of those that were worth retrying."""
     retry_at: datetime | None = None
     """When a rescheduled session runs again."""
+    context_full: bool = False
+    """The last request came near the model's window; the conversation is summed up first."""
+    compactions: int = 0
+    """Summaries made one after the other without getting away from the window's edge."""
     halted: bool = False
     """The turn broke; nothing more is tried until the next one."""
     fatal: bool = False
@@ -139,7 +143,12 @@ class SessionState(_Model):
         """Whether a runner would find something to do; what the start-up sweep looks for."""
         if self.status == "terminated" or self.deleted:
             return False
-        return self.status != "idle" or bool(self.inputs)
+        return self.status != "idle" or self.has_news
+
+    @property
+    def has_news(self) -> bool:
+        """Whether an input waits that starts a turn; a system message only goes with one."""
+        return any(item.event.type != "system.message" for item in self.inputs)
 
     @property
     def waiting(self) -> tuple[str, ...]:

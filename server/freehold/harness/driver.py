@@ -12,7 +12,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from freehold.core.commands import CallModel, RunTool, Write
+from freehold.core.commands import CallModel, Compact, RunTool, Write
 from freehold.core.decide import decide
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.permissions import enabled_builtins
@@ -32,7 +32,7 @@ from freehold.ports.web import Web
 
 log = logging.getLogger(__name__)
 
-Work = CallModel | RunTool
+Work = CallModel | Compact | RunTool
 
 
 def plan(pen: Draughtsman) -> Work | None:
@@ -40,7 +40,7 @@ def plan(pen: Draughtsman) -> Work | None:
     while True:
         command = decide(pen.state, pen.now)
         if not isinstance(command, Write):
-            if isinstance(command, CallModel):
+            if isinstance(command, CallModel | Compact):
                 pen.write(*command.opening)
             return command
         pen.write(*command.drafts)
@@ -70,12 +70,15 @@ class Driver:
         clock: Clock,
         web: Web,
         backoff: Backoff | None = None,
+        compact_at: float = 0.8,
     ) -> None:
         self._log = log
         self._sessions = sessions
         self._hands = Hands(sandboxes)
         self._web = WebTools(web, log)
-        self._sampler = Sampler(model, sandboxes.layout, fanout, clock, backoff or Backoff(), web)
+        self._sampler = Sampler(
+            model, sandboxes.layout, fanout, clock, backoff or Backoff(), web, compact_at
+        )
         self._fanout = fanout
         self._clock = clock
 
@@ -153,6 +156,8 @@ class Driver:
             if is_web_call(work.call):
                 return await self._web.run(job.handle, work.call)
             return await self._run_tool(job, work.call)
+        if isinstance(work, Compact):
+            return await self._sampler.compact(job.handle, job.state)
         spec = await job.handle.spec()
         if job.state.sandbox_id is None and enabled_builtins(spec.agent["tools"]):
             self._hands.warm(job.handle)

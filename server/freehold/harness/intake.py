@@ -16,8 +16,10 @@ from freehold.core.events import (
     SessionArchived,
     SessionDeleted,
     SessionUpdated,
+    SystemMessage,
     UserCustomToolResult,
 )
+from freehold.core.model_catalog import describe
 from freehold.core.state import SessionState
 from freehold.errors import InvalidRequest, NotFound
 from freehold.harness.sessions import SessionGone, SessionHandle, Sessions
@@ -76,7 +78,11 @@ class Intake:
     ) -> tuple[SessionState, list[Json]]:
         handle, pen = await self._open(tx, session_id)
         answered = await self._answered_before(tx, pen.state, events)
-        echoes = accept(pen, events, answered.__contains__)
+        takes_system = True
+        if any(isinstance(event, SystemMessage) for event in events):
+            model_id = (await handle.spec()).agent["model"]["id"]
+            takes_system = describe(model_id).system_messages
+        echoes = accept(pen, events, answered.__contains__, takes_system=takes_system)
         await handle.save(tx, pen)
         if pen.state.needs_work:
             await self._dispatcher.wake(session_id, tx)

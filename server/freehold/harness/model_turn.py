@@ -13,18 +13,20 @@ from freehold.core.events import (
     AgentCustomToolUse,
     AgentMessage,
     AgentThinking,
+    AgentThreadContextCompacted,
     AgentToolUse,
     Event,
     Json,
     ModelRequestEnd,
     SessionError,
 )
+from freehold.core.model_catalog import describe
 from freehold.core.permissions import evaluate
 from freehold.core.state import SessionState
 from freehold.core.web_tools import offered
 from freehold.errors import ModelError
 from freehold.harness.backoff import Backoff
-from freehold.harness.prompt import build_request
+from freehold.harness.prompt import SUMMARY_PREFACE, build_request, build_summary_request
 from freehold.harness.sessions import SessionHandle
 from freehold.harness.sketch import EventIds, Sketch
 from freehold.ports.clock import Clock
@@ -53,6 +55,8 @@ class Sampler:
     clock: Clock
     backoff: Backoff
     web: Web
+    compact_at: float = 0.8
+    """Share of the model's window at which the conversation is summed up."""
 
     async def sample(self, handle: SessionHandle, state: SessionState) -> list[Draft]:
         """Sample once for the request whose span is open; the events that close it."""
@@ -66,32 +70,85 @@ class Sampler:
         try:
             response = await _complete(self.model.stream(request), sketch)
         except ModelError as error:
-            log.warning("model request of %s failed: %s", handle.session_id, error.message)
-            pause = self.backoff.pause(state.attempts, error)
-            retry_at = None if pause is None else self.clock.now() + timedelta(seconds=pause)
-            return failed(span_id, error, state, retry_at)
-        tools = offered(spec.agent["tools"], self.web.offers)
-        return answered(span_id, response, tools, sketch.ids)
+            return self._failed(handle, state, span_id, error)
+        window = describe(request.model).context_window
+        return answered(
+            span_id,
+            response,
+            offered(spec.agent["tools"], self.web.offers),
+            sketch.ids,
+            compact_at=int(window * self.compact_at),
+        )
+
+    async def compact(self, handle: SessionHandle, state: SessionState) -> list[Draft]:
+        """Have the conversation summed up, so that it fits the model's window again."""
+        span_id = state.open_span
+        if span_id is None:
+            raise AssertionError("a model request without an open span")
+        spec = await handle.spec()
+        transcript = await handle.transcript()
+        request = build_summary_request(spec, transcript.messages, self.layout, self.web.offers)
+        try:
+            response = await _complete(self.model.stream(request), None)
+            return compacted(span_id, response)
+        except ModelError as error:
+            return self._failed(handle, state, span_id, error)
+
+    def _failed(
+        self, handle: SessionHandle, state: SessionState, span_id: str, error: ModelError
+    ) -> list[Draft]:
+        log.warning("model request of %s failed: %s", handle.session_id, error.message)
+        pause = self.backoff.pause(state.attempts, error)
+        retry_at = None if pause is None else self.clock.now() + timedelta(seconds=pause)
+        return failed(span_id, error, state, retry_at)
 
 
-async def _complete(parts: AsyncIterator[ModelEvent], sketch: Sketch) -> ModelResponse:
+async def _complete(parts: AsyncIterator[ModelEvent], sketch: Sketch | None) -> ModelResponse:
     response: ModelResponse | None = None
     async for part in parts:
         if isinstance(part, ModelResponse):
             response = part
-        else:
+        elif sketch is not None:
             sketch.add(part)
     if response is None:
         raise ModelError("connection", "the model's answer ended before it was complete")
     return response
 
 
+def compacted(span_id: str, response: ModelResponse) -> list[Draft]:
+    """A summary takes the conversation's place; the log keeps all of it.
+
+    Raises:
+        ModelError: the answer has no text to go on with.
+    """
+    summary = "\n".join(b["text"] for b in response.content if b["type"] == "text").strip()
+    if not summary:
+        raise ModelError("server", "the model was asked to sum the conversation up and did not")
+    return [
+        Draft(
+            ModelRequestEnd(
+                model_request_start_id=span_id, model_usage=response.usage, is_error=False
+            ),
+            private={"compaction": True},
+        ),
+        Draft(
+            AgentThreadContextCompacted(), private={"summary": f"{SUMMARY_PREFACE}\n\n{summary}"}
+        ),
+    ]
+
+
 def answered(
-    span_id: str, response: ModelResponse, tools: list[Json], ids: EventIds | None = None
+    span_id: str,
+    response: ModelResponse,
+    tools: list[Json],
+    ids: EventIds | None = None,
+    *,
+    compact_at: int | None = None,
 ) -> list[Draft]:
     """An answer in the order of spec 6.7: thinking, message, tool uses, the end of the span.
 
-    ``ids`` are those that previews have already named.
+    ``ids`` are those that previews have already named; ``compact_at`` is the size in tokens from
+    which on the conversation is summed up before the next request.
     """
     ids = ids or EventIds()
     thoughts = iter(ids.thinking)
@@ -117,6 +174,7 @@ def answered(
             "content": response.content,
             "stop_reason": response.stop_reason,
             "stop_details": response.stop_details,
+            **({"compact_at": compact_at} if compact_at is not None else {}),
         },
     )
     return [*thinking, *message, *calls, end]

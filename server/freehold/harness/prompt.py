@@ -36,6 +36,36 @@ def build_request(
     )
 
 
+SUMMARY_PREFACE = (
+    "This session has been going on for longer than fits your context. What follows sums up "
+    "all that came before; the files in the sandbox are as you left them."
+)
+
+_SUM_UP = (
+    "The conversation is about to leave your context. Write down, for yourself, all that is "
+    "needed to go on without it: what the user wants and every constraint they gave, what was "
+    "done and found, decisions and their reasons, files and their paths, commands that matter, "
+    "what failed, what remains to be done and the very next step. Quote names, numbers and "
+    "paths exactly. Do not call tools; answer with the summary alone."
+)
+
+
+def build_summary_request(
+    spec: SessionSpec, messages: Sequence[Json], layout: Layout, web: Collection[str] = ()
+) -> ModelRequest:
+    """The next request's conversation, with the wish to have it summed up at its end.
+
+    All before the wish is as the last request had it, so what the provider cached is used.
+    """
+    *earlier, last = messages
+    wish = {"type": "text", "text": _SUM_UP}
+    if last["role"] == "user":
+        ending = [{"role": "user", "content": [*last["content"], wish]}]
+    else:
+        ending = [last, {"role": "user", "content": [wish]}]
+    return build_request(spec, [*earlier, *ending], layout, web)
+
+
 def system_blocks(agent: Json, layout: Layout) -> list[Json]:
     """The agent's own text, then what it has to know of its surroundings (spec 22.4)."""
     blocks = [agent["system"]] if agent["system"] else []

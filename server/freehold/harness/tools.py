@@ -10,6 +10,7 @@ from freehold.core.drafts import Draft
 from freehold.core.events import SandboxAttached, SessionError
 from freehold.core.state import OpenCall
 from freehold.errors import SandboxError, SandboxLost, SandboxUnavailable
+from freehold.harness.offload import offload
 from freehold.harness.sessions import SessionHandle
 from freehold.ports.sandbox import Sandbox, SandboxProvider, SandboxSpec, ToolCall
 
@@ -68,7 +69,8 @@ class Hands:
         except SandboxLost as error:
             log.warning("sandbox of %s was lost: %s", session_id, error)
             return [Draft(SandboxAttached(sandbox_id=None)), tool_error(call, LOST)]
-        return [tool_result(call, outcome.content, is_error=outcome.is_error)]
+        content = await offload(sandbox, call.id, outcome.content)
+        return [tool_result(call, content, is_error=outcome.is_error)]
 
     async def stop(self, handle: SessionHandle, call: OpenCall) -> None:
         """Stop a running call; nothing to do where there is no sandbox to stop it in."""

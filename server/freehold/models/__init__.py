@@ -31,6 +31,8 @@ def build_model(settings: Settings) -> Model:
             settings.model_base_url,
             key.get_secret_value() if key else None,
             extra_ca_certs=settings.extra_ca_certs,
+            # The harness retries where clients can see it, and across restarts.
+            max_retries=0,
         )
     if kind == "scripted":
         script = YamlScript.load(Path(argument).expanduser()) if argument else None

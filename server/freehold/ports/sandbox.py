@@ -124,6 +124,14 @@ class SandboxProvider(Protocol):
         """The paths every sandbox of this provider has, known before one exists."""
         ...
 
+    async def prepare(self) -> None:
+        """Make ready what can be made before a session asks.
+
+        Called once, when the server has started. Never raises, and returns at once: the work goes
+        on in the background, and ends with :meth:`close`.
+        """
+        ...
+
     async def acquire(self, spec: SandboxSpec) -> Sandbox:
         """The session's sandbox: the one that exists, started again if need be, or a new one.
 

@@ -131,3 +131,10 @@ session_events = sa.Table(
     sa.Column("private", sa.Text),
     sa.Index(None, "session_id", "type", "seq"),
 )
+
+timers = sa.Table(
+    "timers",
+    metadata,
+    sa.Column("session_id", sa.String(64), primary_key=True),
+    sa.Column("due_at", Moment, nullable=False, index=True),
+)

@@ -1,7 +1,8 @@
 """Sandboxes in Docker: one hardened container a session.
 
 ``provider`` joins the parts: ``engine`` (reaching it), ``hardening`` (flags and their reasons),
-``container`` (making and finding one), ``transport`` (the stream inside), ``cleanup``, ``check``.
+``names`` (what they are called), ``container`` (making and finding one), ``opening`` (and reaching
+its toolbox), ``transport`` (the stream inside), ``pool`` (ready ones), ``cleanup``, ``check``.
 """
 
 from __future__ import annotations

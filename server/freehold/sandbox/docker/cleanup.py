@@ -1,4 +1,4 @@
-"""Removes sandboxes: one session's, or all whose session is gone."""
+"""Removes sandboxes: one session's, or all whose session is gone or never came."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from docker import DockerClient
 from docker.errors import DockerException
 
 from freehold.errors import SandboxUnavailable
-from freehold.sandbox.docker.container import (
-    LABEL_OWNER,
-    LABEL_SESSION,
-    container_name,
-    remove,
-)
+from freehold.sandbox.docker.container import remove
 from freehold.sandbox.docker.engine import Engine, refused
+from freehold.sandbox.docker.names import (
+    LABEL_OWNER,
+    container_name,
+    is_pool_name,
+    session_of,
+)
 
 _AT_ONCE = 8
 
@@ -26,33 +27,36 @@ async def remove_session(engine: Engine, owner: str, session_id: str, image: str
     Raises:
         SandboxUnavailable: the engine does not answer, or could not.
     """
-    name = container_name(owner, session_id)
-    try:
-        await engine.run(lambda client: remove(client, name))
-    except DockerException as error:
-        raise refused(image, f"remove the sandbox of {session_id}", error) from error
+    await _remove(engine, container_name(owner, session_id), image)
 
 
-async def sweep(engine: Engine, owner: str, keep: Container[str], image: str) -> list[str]:
+async def sweep(
+    engine: Engine, owner: str, keep: Container[str], pool: Container[str], image: str
+) -> list[str]:
     """Delete the owner's containers whose session is not in ``keep``; tell whose they were.
+
+    Those that wait for a session go too, unless ``pool`` has their name: a server that is no more
+    left them.
 
     Raises:
         SandboxUnavailable: the engine does not answer, or could not.
     """
     try:
-        present = await engine.run(lambda client: _sessions(client, owner))
+        sessions, waiting = await engine.run(lambda client: _present(client, owner))
     except DockerException as error:
         raise refused(image, "list sandboxes", error) from error
-    orphans = sorted(session for session in present if session not in keep)
+    orphans = sorted(session for session in sessions if session not in keep)
+    names = [container_name(owner, session) for session in orphans]
+    names += [name for name in waiting if name not in pool]
     gate = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(session: str) -> None:
+    async def one(name: str) -> None:
         async with gate:
-            await remove_session(engine, owner, session, image)
+            await _remove(engine, name, image)
 
     failures = [
         result
-        for result in await asyncio.gather(*map(one, orphans), return_exceptions=True)
+        for result in await asyncio.gather(*map(one, names), return_exceptions=True)
         if isinstance(result, BaseException)
     ]
     for failure in failures:
@@ -63,6 +67,24 @@ async def sweep(engine: Engine, owner: str, keep: Container[str], image: str) ->
     return orphans
 
 
-def _sessions(client: DockerClient, owner: str) -> set[str]:
-    found = client.api.containers(all=True, filters={"label": f"{LABEL_OWNER}={owner}"})
-    return {session for entry in found if (session := entry["Labels"].get(LABEL_SESSION))}
+async def _remove(engine: Engine, name: str, image: str) -> None:
+    # By name and not by id: a container that a session takes from the pool at this moment has
+    # another name by then, and stays.
+    try:
+        await engine.run(lambda client: remove(client, name))
+    except DockerException as error:
+        raise refused(image, f"remove the sandbox {name}", error) from error
+
+
+def _present(client: DockerClient, owner: str) -> tuple[set[str], list[str]]:
+    """The sessions that have a container, and the names of containers that wait for one."""
+    sessions: set[str] = set()
+    waiting: list[str] = []
+    for entry in client.api.containers(all=True, filters={"label": f"{LABEL_OWNER}={owner}"}):
+        # One that is being removed may have no name any more.
+        name = (entry["Names"] or [""])[0].removeprefix("/")
+        if is_pool_name(owner, name):
+            waiting.append(name)
+        elif session := session_of(owner, name, entry["Labels"]):
+            sessions.add(session)
+    return sessions, waiting

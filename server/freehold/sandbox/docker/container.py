@@ -1,16 +1,14 @@
-"""The container of one session: its name and labels, how it is made, started and found.
+"""The container of one session: how it is made, started, found and removed.
 
 Everything here blocks and runs in a thread (:meth:`Engine.run`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
-import re
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +20,7 @@ from freehold.ports.sandbox import Layout
 from freehold.sandbox.channel import toolbox_archive, toolbox_version
 from freehold.sandbox.docker.engine import is_conflict, refused
 from freehold.sandbox.docker.hardening import Limits, host_options
+from freehold.sandbox.docker.names import LABEL_OWNER, LABEL_PYTHON
 from freehold.sandbox.image_definition import (
     LABEL_DEFINITION,
     LABEL_TOOLBOX,
@@ -29,11 +28,6 @@ from freehold.sandbox.image_definition import (
     STATE_DIR,
     TOOLBOX_PATH,
 )
-
-LABEL_OWNER = "dev.freehold.owner"
-LABEL_SESSION = "dev.freehold.session"
-LABEL_CREATED = "dev.freehold.created"
-LABEL_PYTHON = "dev.freehold.python"
 
 LAYOUT = Layout()
 SOCKET = f"{STATE_DIR}/toolbox.sock"
@@ -59,10 +53,11 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Running:
-    """A container that runs: its id, and the Python its toolbox uses."""
+    """A container that runs: its id, the Python its toolbox uses, and its image's id."""
 
     id: str
     python: str
+    image: str
     started: bool = False
     """Whether this very call started it."""
     made: bool = False
@@ -74,13 +69,6 @@ class Running:
         return [*_toolbox(self.python), "connect", "--socket", SOCKET]
 
 
-def container_name(owner: str, session_id: str) -> str:
-    """The name that makes a second container for one session impossible."""
-    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,80}", session_id):
-        session_id = hashlib.sha256(session_id.encode()).hexdigest()[:32]
-    return f"freehold-{owner[:12]}-{session_id}"
-
-
 BeforeStart = Callable[[DockerClient, str], None]
 """Called with a new container's id when all is ready for its start."""
 
@@ -88,19 +76,18 @@ BeforeStart = Callable[[DockerClient, str], None]
 def ensure_running(
     client: DockerClient,
     recipe: Recipe,
-    session_id: str,
+    name: str,
+    labels: Mapping[str, str],
     *,
-    created: str,
     before_start: BeforeStart,
 ) -> Running:
-    """The session's container, running: found, started again, or made.
+    """The container of this name, running: found, started again, or made with these labels.
 
     Several processes may ask at once: the engine lets one of them have the name.
 
     Raises:
         SandboxUnavailable: the engine could not; says why.
     """
-    name = container_name(recipe.owner, session_id)
     deadline = time.monotonic() + _PATIENCE
     try:
         patient = True
@@ -108,7 +95,6 @@ def ensure_running(
             patient = time.monotonic() < deadline
             found = inspect(client, name)
             if found is None:
-                labels = {LABEL_SESSION: session_id, LABEL_CREATED: created}
                 running = _create(client, recipe, name, labels, before_start)
             else:
                 running = _take_up(client, recipe, name, found, patient=patient)
@@ -230,17 +216,17 @@ def _resume(client: DockerClient, found: dict[str, Any]) -> Running | None:
             elif labels.get(LABEL_TOOLBOX) != toolbox_version():
                 _put_toolbox(client, container)
             client.api.start(container)
-            return Running(container, python, started=True)
+            return Running(container, python, found["Image"], started=True)
     except NotFound:
         return None
-    return Running(container, python)
+    return Running(container, python, found["Image"])
 
 
 def _create(
     client: DockerClient,
     recipe: Recipe,
     name: str,
-    own_labels: dict[str, str],
+    own_labels: Mapping[str, str],
     before_start: BeforeStart,
 ) -> Running | None:
     """A new container, started; ``None``: somebody else has just made one of this name."""
@@ -283,7 +269,7 @@ def _create(
     except BaseException:
         remove(client, container)
         raise
-    return Running(container, python, started=True, made=True)
+    return Running(container, python, image["Id"], started=True, made=True)
 
 
 def _toolbox(python: str) -> list[str]:

@@ -6,37 +6,20 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Container, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Container
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from docker import DockerClient
-from docker.errors import APIError, DockerException
-
-from freehold.errors import ConfigurationError, SandboxLost, SandboxUnavailable
+from freehold.errors import ConfigurationError, SandboxLost
 from freehold.ports.sandbox import Finding, Layout, Sandbox, SandboxSpec
-from freehold.sandbox.channel import Connect, Stream, ToolboxSandbox
 from freehold.sandbox.docker import check as checking
 from freehold.sandbox.docker import cleanup
-from freehold.sandbox.docker.container import (
-    LAYOUT,
-    Recipe,
-    Running,
-    ensure_running,
-    how_it_ended,
-    inspect_at_end,
-    remove,
-    restart,
-)
-from freehold.sandbox.docker.engine import Engine, is_conflict, is_missing
+from freehold.sandbox.docker.container import LAYOUT, Recipe
+from freehold.sandbox.docker.engine import Engine
 from freehold.sandbox.docker.hardening import Limits
-from freehold.sandbox.docker.transport import (
-    EngineRefusal,
-    ExecStream,
-    open_attach,
-    open_exec,
-)
+from freehold.sandbox.docker.names import LABEL_SESSION, container_name
+from freehold.sandbox.docker.opening import DockerSandbox, Opener
+from freehold.sandbox.docker.pool import Pool
 from freehold.sandbox.image_definition import DEFAULT_TAG
 from freehold.settings import Settings
 
@@ -45,17 +28,6 @@ PING_TIMEOUT = 20.0
 
 INSTALLATION_FILE = "installation"
 """File in the data directory with the id that tells this installation's containers apart."""
-
-
-class DockerSandbox(ToolboxSandbox):
-    """A container's toolbox; see the port's ``Sandbox``."""
-
-    container: str = ""
-
-    @property
-    def identity(self) -> str:
-        """The container and the journal in it."""
-        return f"{self.container[:12]}-{super().identity}"
 
 
 class DockerSandboxProvider:
@@ -67,6 +39,8 @@ class DockerSandboxProvider:
         image: the sandboxes' image.
         limits: what a sandbox may use.
         extra_ca_certs: what :meth:`check` compares the image's certificates with.
+        warm: how many containers to keep ready for sessions to come, once :meth:`prepare` was
+            called.
         engine: default: the environment's.
     """
 
@@ -77,6 +51,7 @@ class DockerSandboxProvider:
         image: str = DEFAULT_TAG,
         limits: Limits | None = None,
         extra_ca_certs: Path | None = None,
+        warm: int = 0,
         engine: Engine | None = None,
     ) -> None:
         self._owner = owner
@@ -84,6 +59,9 @@ class DockerSandboxProvider:
         self._limits = limits or Limits()
         self._extra_ca_certs = extra_ca_certs
         self._engine = engine or Engine()
+        self._opener = Opener(self._engine, lambda: Recipe(self.owner, self._image, self._limits))
+        self.pool = Pool(self._opener, warm)
+        """The containers kept ready."""
         self._sandboxes: dict[str, DockerSandbox] = {}
         self._acquiring: set[asyncio.Task[DockerSandbox]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -112,6 +90,7 @@ class DockerSandboxProvider:
                 root=settings.sandbox_root,
             ),
             extra_ca_certs=settings.extra_ca_certs,
+            warm=settings.sandbox_warm,
         )
 
     @property
@@ -138,6 +117,10 @@ class DockerSandboxProvider:
             self._owner = self._owner()
         return self._owner
 
+    async def prepare(self) -> None:
+        """Begin to keep containers ready; see the port."""
+        self.pool.start()
+
     async def acquire(self, spec: SandboxSpec) -> Sandbox:
         """The session's sandbox; see the port."""
         # In a task of its own: if the caller is cancelled, the engine is at work all the same, and
@@ -163,7 +146,7 @@ class DockerSandboxProvider:
         Raises:
             SandboxUnavailable: the engine does not answer, or could not.
         """
-        swept = await cleanup.sweep(self._engine, self.owner, keep, self._image)
+        swept = await cleanup.sweep(self._engine, self.owner, keep, self.pool, self._image)
         for session_id in swept:
             await self._forget(session_id)
         return swept
@@ -173,9 +156,10 @@ class DockerSandboxProvider:
         return await checking.examine(self._engine, self._image, self._limits, self._extra_ca_certs)
 
     async def close(self) -> None:
-        """Drop the connections; containers run on."""
+        """Drop the connections; containers of sessions run on."""
         if self._acquiring:
             await asyncio.wait(self._acquiring)
+        await self.pool.close()
         for session_id in list(self._sandboxes):
             await self._forget(session_id)
         await asyncio.to_thread(self._engine.drop_client)
@@ -213,92 +197,13 @@ class DockerSandboxProvider:
             await sandbox.close()
 
     async def _open(self, session_id: str) -> DockerSandbox:
-        """Bring the container up and say hello to its toolbox."""
-        recipe = Recipe(self.owner, self._image, self._limits)
-        created = datetime.now(UTC).isoformat(timespec="seconds")
-        loop = asyncio.get_running_loop()
-        streams: list[ExecStream] = []
-
-        def listen(client: DockerClient, container: str) -> None:
-            opening = self._listen(container, str(client.api.api_version))
-            stream = asyncio.run_coroutine_threadsafe(opening, loop).result(PING_TIMEOUT)
-            if stream is not None:
-                streams.append(stream)
-
-        running = await self._engine.run(
-            lambda client: ensure_running(
-                client, recipe, session_id, created=created, before_start=listen
-            )
-        )
-        try:
-            return await self._attach(running, streams)
-        except SandboxLost:
-            if running.started:
-                raise await self._unusable(running) from None
-        # A container from before that does not answer, or whose toolbox is of another age:
-        # its file system and journal outlive its processes.
-        await self._engine.run(lambda client: restart(client, running.id, self._image))
-        try:
-            return await self._attach(running)
-        except SandboxLost:
-            raise await self._unusable(running) from None
-
-    async def _listen(self, container: str, api_version: str) -> ExecStream | None:
-        """The main process's own streams, which spare a new container the first exec."""
-        try:
-            return await open_attach(self._engine.endpoint, container, api_version=api_version)
-        except (EngineRefusal, OSError):
-            return None
-
-    async def _attach(self, running: Running, streams: Sequence[ExecStream] = ()) -> DockerSandbox:
-        sandbox = await DockerSandbox.open(self._connector(running, streams))
-        sandbox.container = running.id
+        """One from the pool, else the container that is there or a new one."""
+        with self.pool.busy():
+            sandbox = await self.pool.take(session_id)
+            if sandbox is None:
+                name = container_name(self.owner, session_id)
+                sandbox = await self._opener.open(name, {LABEL_SESSION: session_id})
         return sandbox
-
-    def _connector(self, running: Running, streams: Sequence[ExecStream] = ()) -> Connect:
-        ready = list(streams)
-
-        async def connect() -> Stream:
-            if ready:
-                stream = ready.pop()
-                return Stream(stream.reader, stream.writer, stream.close)
-            try:
-                exec_id: str = await self._engine.run(
-                    lambda client: client.api.exec_create(
-                        running.id, running.connect_command, stdin=True
-                    )["Id"]
-                )
-                stream = await open_exec(
-                    self._engine.endpoint, exec_id, api_version=await self._api_version()
-                )
-            except (DockerException, EngineRefusal, SandboxUnavailable, OSError) as error:
-                raise SandboxLost(await self._ending(running, error)) from error
-            return Stream(stream.reader, stream.writer, stream.close)
-
-        return connect
-
-    async def _api_version(self) -> str:
-        return await self._engine.run(lambda client: str(client.api.api_version))
-
-    async def _ending(self, running: Running, error: Exception | None) -> str:
-        """Why the container does not serve, as well as the engine can tell."""
-        if error is not None and not _about_container(error):
-            return str(error)
-        try:
-            found = await self._engine.run(lambda client: inspect_at_end(client, running.id))
-        except (DockerException, SandboxUnavailable) as trouble:
-            return str(trouble)
-        return how_it_ended(found, self._limits)
-
-    async def _unusable(self, running: Running) -> SandboxUnavailable:
-        ending = await self._ending(running, None)
-        if running.made:
-            with contextlib.suppress(DockerException, SandboxUnavailable):
-                await self._engine.run(lambda client: remove(client, running.id))
-        return SandboxUnavailable(
-            f"The sandbox was started and cannot be used: {ending}. The image {self._image} needs "
-            "a python3 from 3.9; `freehold image build` makes one that has it."
-        )
 
 
 def installation_id(data_dir: Path) -> str:
@@ -322,10 +227,3 @@ def installation_id(data_dir: Path) -> str:
         raise ConfigurationError(
             f"FREEHOLD_DATA_DIR: {data_dir} cannot be written ({error}); give a folder that can."
         ) from error
-
-
-def _about_container(error: Exception) -> bool:
-    """Whether an error says that the container is gone or stopped, not that the engine is."""
-    if isinstance(error, APIError):
-        return is_missing(error) or is_conflict(error)
-    return isinstance(error, EngineRefusal)

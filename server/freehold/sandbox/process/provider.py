@@ -83,6 +83,9 @@ class ProcessSandboxProvider:
         """The paths inside. Those of plain sandboxes begin with ``~``, the session's own folder."""
         return bubblewrap.LAYOUT if self._bubblewrap else plain.LAYOUT
 
+    async def prepare(self) -> None:
+        """Nothing: a toolbox starts fast enough."""
+
     async def acquire(self, spec: SandboxSpec) -> ToolboxSandbox:
         """The session's sandbox, found or started; see the port."""
         async with self._lock(spec.session_id):

@@ -30,7 +30,7 @@ from freehold.toolbox.patterns import segment_regex
 
 NOT_FOUND = 127
 _LOOP_LIMIT = 1_000_000
-_DEPTH_LIMIT = 100
+_DEPTH_LIMIT = 40  # a level is some eight frames of ours, and callers have theirs
 
 
 class Exit(Exception):

@@ -105,6 +105,9 @@ class ScriptedSandboxProvider:
         if machine is not None:
             machine.lose()
 
+    async def prepare(self) -> None:
+        """Nothing to make ready."""
+
     async def acquire(self, spec: SandboxSpec) -> ScriptedSandbox:
         """The session's sandbox; see the port."""
         if self._refusals:

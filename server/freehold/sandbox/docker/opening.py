@@ -1,0 +1,154 @@
+"""Brings a container up and says hello to the toolbox in it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from docker import DockerClient
+from docker.errors import APIError, DockerException
+
+from freehold.errors import SandboxLost, SandboxUnavailable
+from freehold.sandbox.channel import Connect, Stream, ToolboxSandbox
+from freehold.sandbox.docker.container import (
+    Recipe,
+    Running,
+    ensure_running,
+    how_it_ended,
+    inspect_at_end,
+    remove,
+    restart,
+)
+from freehold.sandbox.docker.engine import Engine, is_conflict, is_missing
+from freehold.sandbox.docker.names import LABEL_CREATED
+from freehold.sandbox.docker.transport import EngineRefusal, ExecStream, open_attach, open_exec
+
+_ATTACH_TIMEOUT = 20.0
+"""Seconds the engine may take to hand out the streams of a container."""
+
+
+class DockerSandbox(ToolboxSandbox):
+    """A container's toolbox; see the port's ``Sandbox``."""
+
+    container: str = ""
+    """The container's id."""
+    image: str = ""
+    """The id of the image it was made from."""
+
+    @property
+    def identity(self) -> str:
+        """The container and the journal in it."""
+        return f"{self.container[:12]}-{super().identity}"
+
+
+class Opener:
+    """Makes sandboxes of containers.
+
+    Args:
+        engine: where the containers are.
+        recipe: how they are made; asked each time, because the owner's id may not be known yet.
+    """
+
+    def __init__(self, engine: Engine, recipe: Callable[[], Recipe]) -> None:
+        self.engine = engine
+        self.recipe = recipe
+
+    async def open(self, name: str, labels: Mapping[str, str]) -> DockerSandbox:
+        """The container of this name, found, started or made with these labels.
+
+        Raises:
+            SandboxUnavailable: there can be none, or its toolbox does not answer.
+        """
+        recipe = self.recipe()
+        labels = {**labels, LABEL_CREATED: datetime.now(UTC).isoformat(timespec="seconds")}
+        loop = asyncio.get_running_loop()
+        streams: list[ExecStream] = []
+
+        def listen(client: DockerClient, container: str) -> None:
+            opening = self._listen(container, str(client.api.api_version))
+            stream = asyncio.run_coroutine_threadsafe(opening, loop).result(_ATTACH_TIMEOUT)
+            if stream is not None:
+                streams.append(stream)
+
+        running = await self.engine.run(
+            lambda client: ensure_running(client, recipe, name, labels, before_start=listen)
+        )
+        try:
+            return await self._attach(running, streams)
+        except SandboxLost:
+            if running.started:
+                raise await self._unusable(running) from None
+        # A container from before that does not answer, or whose toolbox is of another age:
+        # its file system and journal outlive its processes.
+        await self.engine.run(lambda client: restart(client, running.id, recipe.image))
+        try:
+            return await self._attach(running)
+        except SandboxLost:
+            raise await self._unusable(running) from None
+
+    async def _listen(self, container: str, api_version: str) -> ExecStream | None:
+        """The main process's own streams, which spare a new container the first exec."""
+        try:
+            return await open_attach(self.engine.endpoint, container, api_version=api_version)
+        except (EngineRefusal, OSError):
+            return None
+
+    async def _attach(self, running: Running, streams: Sequence[ExecStream] = ()) -> DockerSandbox:
+        sandbox = await DockerSandbox.open(self._connector(running, streams))
+        sandbox.container, sandbox.image = running.id, running.image
+        return sandbox
+
+    def _connector(self, running: Running, streams: Sequence[ExecStream] = ()) -> Connect:
+        ready = list(streams)
+
+        async def connect() -> Stream:
+            if ready:
+                stream = ready.pop()
+                return Stream(stream.reader, stream.writer, stream.close)
+            try:
+                exec_id: str = await self.engine.run(
+                    lambda client: client.api.exec_create(
+                        running.id, running.connect_command, stdin=True
+                    )["Id"]
+                )
+                stream = await open_exec(
+                    self.engine.endpoint, exec_id, api_version=await self._api_version()
+                )
+            except (DockerException, EngineRefusal, SandboxUnavailable, OSError) as error:
+                raise SandboxLost(await self._ending(running, error)) from error
+            return Stream(stream.reader, stream.writer, stream.close)
+
+        return connect
+
+    async def _api_version(self) -> str:
+        return await self.engine.run(lambda client: str(client.api.api_version))
+
+    async def _ending(self, running: Running, error: Exception | None) -> str:
+        """Why the container does not serve, as well as the engine can tell."""
+        if error is not None and not _about_container(error):
+            return str(error)
+        try:
+            found = await self.engine.run(lambda client: inspect_at_end(client, running.id))
+        except (DockerException, SandboxUnavailable) as trouble:
+            return str(trouble)
+        return how_it_ended(found, self.recipe().limits)
+
+    async def _unusable(self, running: Running) -> SandboxUnavailable:
+        ending = await self._ending(running, None)
+        if running.made:
+            with contextlib.suppress(DockerException, SandboxUnavailable):
+                await self.engine.run(lambda client: remove(client, running.id))
+        return SandboxUnavailable(
+            f"The sandbox was started and cannot be used: {ending}. The image "
+            f"{self.recipe().image} needs a python3 from 3.9; `freehold image build` makes one "
+            "that has it."
+        )
+
+
+def _about_container(error: Exception) -> bool:
+    """Whether an error says that the container is gone or stopped, not that the engine is."""
+    if isinstance(error, APIError):
+        return is_missing(error) or is_conflict(error)
+    return isinstance(error, EngineRefusal)
