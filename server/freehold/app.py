@@ -31,6 +31,7 @@ from freehold.mcp import Http, HttpMcpClient, HttpMcpProber, HttpTokenEndpoint
 from freehold.models import build_catalog, build_model
 from freehold.ports.model import Model, Relay
 from freehold.ports.sandbox import SandboxProvider
+from freehold.ports.web import Web
 from freehold.sandbox.docker import DockerSandboxProvider, engine_answers
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
 from freehold.sandbox.scripted import ScriptedSandboxProvider
@@ -40,6 +41,7 @@ from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.timers import SqlTimers
+from freehold.web.service import build_web
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +91,7 @@ def create_app(
     *,
     model: Model | None = None,
     sandboxes: SandboxProvider | None = None,
+    web: Web | None = None,
 ) -> FastAPI:
     """A server, ready to be served; starting it migrates the database and takes up work.
 
@@ -96,6 +99,7 @@ def create_app(
         settings: Where everything comes from.
         model: Instead of the model that the settings name.
         sandboxes: Instead of the provider that the settings name.
+        web: Instead of the web that the settings name.
 
     Raises:
         ConfigurationError: the settings contradict each other or the machine.
@@ -113,6 +117,7 @@ def create_app(
     credentials = SqlCredentialStore(database, sealer)
     http = Http(tls.context(settings.extra_ca_certs))
     keyring = Keyring(credentials, HttpTokenEndpoint(http), clock)
+    web = web or build_web(settings)
     services = ApiServices(
         settings=settings,
         database=database,
@@ -138,6 +143,7 @@ def create_app(
         backoff=Backoff(base=settings.retry_base, retries=settings.retry_limit),
         compact_at=settings.compact_at,
         catalog=catalog,
+        web=web,
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 
@@ -150,6 +156,7 @@ def create_app(
                 log.info("sealed %d secrets with the newest key", resealed)
             stack.push_async_callback(model.close)
             stack.push_async_callback(sandboxes.close)
+            stack.push_async_callback(web.close)
             stack.push_async_callback(driver.close)
             await _sweep_sandboxes(event_log, sandboxes)
             await sandboxes.prepare()

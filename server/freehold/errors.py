@@ -14,6 +14,7 @@
     │   └── Overloaded              529 overloaded_error
     ├── SequenceConflict            an append found the log longer than it expected
     ├── ModelError                  a model request failed; ``kind`` says how
+    ├── WebError                    a page or a search could not be had; ``code`` says how
     ├── SandboxError
     │   ├── SandboxUnavailable      the engine cannot give us a sandbox
     │   └── SandboxLost             the sandbox was there and is gone
@@ -171,6 +172,30 @@ class ModelError(FreeholdError):
     def retryable(self) -> bool:
         """Whether waiting may help."""
         return self.kind in {"overloaded", "rate_limited", "server", "connection"}
+
+
+WebErrorCode = Literal[
+    "invalid_tool_input",
+    "url_too_long",
+    "url_not_allowed",
+    "url_not_in_prior_context",
+    "url_not_accessible",
+    "unsupported_content_type",
+    "content_too_large",
+    "query_too_long",
+    "too_many_requests",
+    "unavailable",
+]
+"""The codes of the Messages API's own web tools."""
+
+
+class WebError(FreeholdError):
+    """A web tool could not do what the model asked; ``message`` is what the model is told."""
+
+    def __init__(self, code: WebErrorCode, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code: WebErrorCode = code
+        self.message = message
 
 
 class SandboxError(FreeholdError):

@@ -20,6 +20,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from freehold.core.addresses import parse_network
+
 CONFIG_VARIABLE = "FREEHOLD_CONFIG"
 DEFAULT_CONFIG_FILE = "freehold.toml"
 
@@ -129,6 +131,28 @@ class Settings(BaseSettings):
         "session's first tool call need not wait for one; 0 keeps none. Each takes some 20 MB of "
         "memory while it waits.",
     )
+    web_fetch: bool = Field(
+        default=True,
+        description="Whether agents are offered `web_fetch`, which the server itself runs.",
+    )
+    web_search: Literal["none", "searxng", "brave", "tavily", "scripted"] = Field(
+        default="none",
+        description="Who answers `web_search`. `none`: agents are not offered it. `scripted` "
+        "needs no network.",
+    )
+    web_search_url: str | None = Field(
+        default=None,
+        description="Base URL of the search provider: needed for `searxng`, else the provider's "
+        "own. For `scripted` a YAML file of results.",
+    )
+    web_search_api_key: SecretStr | None = Field(
+        default=None, description="Key for the search provider; needed for `brave` and `tavily`."
+    )
+    trusted_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Ranges of internal addresses, as CIDR, that `web_fetch` may connect to. "
+        "None: it reaches public addresses only.",
+    )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
         description="Keys that clients must present, separated by commas. None: on loopback any "
@@ -152,9 +176,14 @@ class Settings(BaseSettings):
         default="auto", description="`console`, `json`; `auto` is console on a terminal, else JSON."
     )
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("trusted_networks", mode="after")
     @classmethod
-    def _split_keys(cls, value: object) -> object:
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(parse_network(text)) for text in value)
+
+    @field_validator("api_keys", "trusted_networks", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value

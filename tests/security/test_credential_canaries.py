@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-
 from tests.support.mcp_servers import Door, mcp_server
 from tests.support.running import BETA, ServerProcess, client_of
 

@@ -42,6 +42,7 @@ from freehold.core.events import (
 )
 from freehold.core.prices import Rates
 from freehold.core.state import END_TURN, OpenCall, PendingInput, SessionState
+from freehold.core.web_rules import WEB_SEARCH
 
 _SAMPLE_AGAIN = frozenset({"pause_turn"})
 
@@ -184,7 +185,7 @@ def _closed(state: SessionState, call_id: str) -> dict[str, Any]:
 def _searched(state: SessionState, call_id: str, failed: bool | None) -> dict[str, Any]:
     """A search that was made is counted: it has its price (spec 10, rule 5)."""
     name = next((call.name for call in state.calls if call.id == call_id), None)
-    if name != "web_search" or failed:
+    if name != WEB_SEARCH or failed:
         return {}
     count = state.usage.web_search_requests + 1
     return {"usage": state.usage.model_copy(update={"web_search_requests": count})}

@@ -41,6 +41,7 @@ def _render(state: SessionState, now: datetime, cost: Fraction | int) -> Json:
         "active_seconds": active_seconds(state, now),
         "server_tool_use": {
             "web_search_requests": usage.web_search_requests,
+            # Fetches cost nothing, and the hosted service never counts them.
             "web_fetch_requests": 0,
         },
     }

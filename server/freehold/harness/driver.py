@@ -26,11 +26,13 @@ from freehold.harness.mcp import LOST, McpTools
 from freehold.harness.model_turn import Sampler
 from freehold.harness.sessions import Fenced, SessionGone, SessionHandle, Sessions
 from freehold.harness.tools import Hands, attached, lost, unavailable
+from freehold.harness.web import WebTools, is_web_call
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout, Subscription
 from freehold.ports.log import EventLog, Transaction
 from freehold.ports.model import Model
 from freehold.ports.sandbox import SandboxProvider
+from freehold.ports.web import Web
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +78,7 @@ class Driver:
         model: Model,
         fanout: Fanout,
         clock: Clock,
+        web: Web,
         backoff: Backoff | None = None,
         compact_at: float = 0.8,
         catalog: Catalog | None = None,
@@ -83,6 +86,7 @@ class Driver:
         self._log = log
         self._sessions = sessions
         self._hands = Hands(sandboxes)
+        self._web = WebTools(web, log)
         self._mcp = mcp
         self._sampler = Sampler(
             model,
@@ -91,6 +95,7 @@ class Driver:
             clock,
             backoff or Backoff(),
             catalog or Catalog(),
+            web,
             compact_at,
         )
         self._fanout = fanout
@@ -163,7 +168,8 @@ class Driver:
                     seen = hearing.result()
                     now = await job.handle.state(at_least=seen)
                     if now.interrupted or now.status == "terminated":
-                        if isinstance(work, RunTool) and work.call.kind == "builtin":
+                        sandboxed = isinstance(work, RunTool) and work.call.kind == "builtin"
+                        if isinstance(work, RunTool) and sandboxed and not is_web_call(work.call):
                             await self._hands.stop(job.handle, work.call)
                         return ()
             return doing.result()
@@ -178,6 +184,8 @@ class Driver:
         if isinstance(work, RunTool):
             if work.call.kind == "mcp":
                 return await self._run_mcp(job, work.call)
+            if is_web_call(work.call):
+                return await self._web.run(job.handle, work.call)
             return await self._run_tool(job, work.call)
         if isinstance(work, Compact):
             return await self._sampler.compact(job.handle, job.state)

@@ -22,10 +22,12 @@ from freehold.core.events import (
     ModelRequestEnd,
     SessionError,
 )
-from freehold.core.mcp import NOT_OFFERED, OfferedTool, evaluate_mcp, guessed, offered
+from freehold.core.mcp import NOT_OFFERED, OfferedTool, evaluate_mcp, guessed
+from freehold.core.mcp import offered as mcp_offered
 from freehold.core.permissions import evaluate
 from freehold.core.prices import Rates
 from freehold.core.state import SessionState
+from freehold.core.web_tools import offered
 from freehold.errors import ModelError
 from freehold.harness.backoff import Backoff
 from freehold.harness.prompt import SUMMARY_PREFACE, build_request, build_summary_request
@@ -35,6 +37,7 @@ from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
 from freehold.ports.model import Model, ModelEvent, ModelRequest, ModelResponse
 from freehold.ports.sandbox import Layout
+from freehold.ports.web import Web
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +59,7 @@ class Sampler:
     clock: Clock
     backoff: Backoff
     catalog: Catalog
+    web: Web
     compact_at: float = 0.8
     """Share of the model's window at which the conversation is summed up."""
 
@@ -67,8 +71,8 @@ class Sampler:
         spec = await handle.spec()
         transcript = await handle.transcript()
         tools = spec.agent["tools"]
-        mcp_tools = offered(tools, transcript.mcp_tools)
-        request = build_request(spec, transcript.messages, self.layout, mcp_tools)
+        mcp_tools = mcp_offered(tools, transcript.mcp_tools)
+        request = build_request(spec, transcript.messages, self.layout, self.web.offers, mcp_tools)
         sketch = Sketch(handle.session_id, state.seq, self.fanout, self.clock)
         try:
             response = await _complete(self.model.stream(request), sketch)
@@ -78,7 +82,7 @@ class Sampler:
         return answered(
             span_id,
             response,
-            tools,
+            offered(tools, self.web.offers),
             sketch.ids,
             mcp_tools,
             compact_at=int(window * self.compact_at),
@@ -92,7 +96,10 @@ class Sampler:
             raise AssertionError("a model request without an open span")
         spec = await handle.spec()
         transcript = await handle.transcript()
-        request = build_summary_request(spec, transcript.messages, self.layout)
+        mcp_tools = mcp_offered(spec.agent["tools"], transcript.mcp_tools)
+        request = build_summary_request(
+            spec, transcript.messages, self.layout, self.web.offers, mcp_tools
+        )
         try:
             response = await _complete(self.model.stream(request), None)
             return compacted(span_id, response, self._rates(request, response))
