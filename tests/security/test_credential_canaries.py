@@ -12,7 +12,6 @@ from typing import Any
 
 import httpx2 as httpx
 import pytest
-
 from tests.support.mcp_servers import Door, mcp_server
 from tests.support.running import BETA, ServerProcess, client_of
 
@@ -50,7 +49,9 @@ def oauth(door: Door, access: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("level", ["info", "debug"])
-def test_no_byte_of_a_credential_is_left_anywhere(tmp_path: Path, level: str) -> None:
+def test_no_byte_of_a_credential_is_left_anywhere(  # noqa: PLR0915 one story
+    tmp_path: Path, level: str
+) -> None:
     data = tmp_path / "data"
     process = ServerProcess(data, FREEHOLD_SANDBOX="scripted", FREEHOLD_LOG_LEVEL=level)
     stream = bytearray()
