@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -32,10 +32,16 @@ def agent_of(sdk: Anthropic, urls: dict[str, str], **toolset: Any) -> Any:
 
 
 def session_of(
-    sdk: Anthropic, environment: Any, urls: dict[str, str], vaults: list[str] = [], **toolset: Any
+    sdk: Anthropic,
+    environment: Any,
+    urls: dict[str, str],
+    vaults: Sequence[str] = (),
+    **toolset: Any,
 ) -> Any:
     agent = agent_of(sdk, urls, **toolset)
-    return sdk.beta.sessions.create(agent=agent.id, environment_id=environment.id, vault_ids=vaults)
+    return sdk.beta.sessions.create(
+        agent=agent.id, environment_id=environment.id, vault_ids=list(vaults)
+    )
 
 
 def types(events: list[Any]) -> list[str]:

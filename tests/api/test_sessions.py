@@ -245,7 +245,6 @@ class TestCreateRefused:
         ("fields", "start"),
         [
             ({"resources": [{"type": "file", "file_id": "file_x"}]}, "resources: "),
-            ({"vault_ids": ["vlt_x"]}, "vault_ids: "),
             (
                 {
                     "initial_events": [
@@ -309,10 +308,16 @@ class TestCreateRefused:
             ),
             (
                 {
-                    "tools": [{"type": "mcp_toolset", "mcp_server_name": "m"}],
+                    "tools": [
+                        {
+                            "type": "mcp_toolset",
+                            "mcp_server_name": "m",
+                            "default_config": {"permission_policy": {"type": "auto"}},
+                        }
+                    ],
                     "mcp_servers": [{"type": "url", "name": "m", "url": "https://m.example.com"}],
                 },
-                "agent.mcp_servers: ",
+                "agent.tools[0]: ",
             ),
             (
                 {"execution_identity": {"type": "aws_role", "role_arn": "arn"}},

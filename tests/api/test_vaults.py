@@ -244,7 +244,8 @@ def test_a_vault_holds_twenty(http: httpx.Client, sdk: Anthropic, vault: Any) ->
         ),
         (
             {**VARIABLE, "injection_location": None},
-            "auth.environment_variable.injection_location: must not be null; omit the field instead",
+            "auth.environment_variable.injection_location: must not be null; omit the field "
+            "instead",
         ),
         (
             {

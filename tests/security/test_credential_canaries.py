@@ -49,7 +49,9 @@ def oauth(door: Door, access: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("level", ["info", "debug"])
-def test_no_byte_of_a_credential_is_left_anywhere(tmp_path: Path, level: str) -> None:
+def test_no_byte_of_a_credential_is_left_anywhere(  # noqa: PLR0915 one story
+    tmp_path: Path, level: str
+) -> None:
     data = tmp_path / "data"
     process = ServerProcess(data, FREEHOLD_SANDBOX="scripted", FREEHOLD_LOG_LEVEL=level)
     stream = bytearray()

@@ -8,9 +8,15 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from freehold.core.decide import tool_result
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import (
+    AgentMcpToolUse,
+    CallStarted,
     McpToolsListed,
+    ModelRequestEnd,
+    ModelRequestStart,
+    ModelUsage,
     SessionError,
     SessionStatusRescheduled,
     SessionStatusRunning,
@@ -137,3 +143,44 @@ def test_what_the_log_says_of_servers() -> None:
     assert unlisted(pen.state, servers) == ("a", "b")
     assert transcript.mcp_tools == {}
     assert not pen.records[1].public
+
+
+def test_a_call_from_its_start_to_what_the_model_is_told() -> None:
+    pen = Draughtsman(fresh_state(), now=START, mint=lambda: "span", origin="runner")
+    use = AgentMcpToolUse(
+        name="add", mcp_server_name="s", input={"a": 1}, evaluated_permission="allow"
+    )
+    block = {"type": "tool_use", "id": "toolu_1", "name": "mcp__s__add", "input": {"a": 1}}
+    usage = ModelUsage()
+    pen.write(
+        Draft(ModelRequestStart(), id="span"),
+        Draft(use, id="call", private={"tool_use_id": "toolu_1"}),
+        Draft(
+            ModelRequestEnd(model_request_start_id="span", model_usage=usage),
+            private={"content": [block], "stop_reason": "tool_use"},
+        ),
+    )
+    (call,) = pen.state.calls
+    assert (call.kind, call.server, call.name, call.started) == ("mcp", "s", "add", False)
+    pen.write(Draft(CallStarted(call_id="call")))
+    (call,) = pen.state.calls
+    assert call.started
+    pen.write(tool_result(call, [{"type": "text", "text": "2"}], is_error=False))
+    assert pen.state.calls == ()
+    assert pen.state.owes_sampling
+    transcript = Transcript()
+    for record in pen.records:
+        transcript.extend(record)
+    assert transcript.messages == [
+        {"role": "assistant", "content": [block]},
+        {
+            "role": "user",
+            "content": [
+                {
+                    "type": "tool_result",
+                    "tool_use_id": "toolu_1",
+                    "content": [{"type": "text", "text": "2"}],
+                }
+            ],
+        },
+    ]

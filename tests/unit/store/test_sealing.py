@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 import os
 from pathlib import Path
 
@@ -69,5 +70,6 @@ def test_a_key_file_that_others_can_read_is_told(
     path = tmp_path / "secret.key"
     path.write_text(key())
     path.chmod(0o644)
-    Sealer.of_file(path).seal("x", {})
+    with caplog.at_level(logging.WARNING, logger="freehold.store.sealing"):
+        Sealer.of_file(path).seal("x", {})
     assert "chmod 600" in caplog.text
