@@ -96,7 +96,7 @@ def create_app(
         settings=settings,
         database=database,
         reader=EventReader(),
-        intake=Intake(sessions, dispatcher, clock),
+        intake=Intake(sessions, dispatcher, clock, catalog),
         fanout=fanout,
         clock=clock,
         sandboxes=sandboxes,
@@ -114,6 +114,7 @@ def create_app(
         backoff=Backoff(base=settings.retry_base, retries=settings.retry_limit),
         compact_at=settings.compact_at,
         catalog=catalog,
+        auto_model=settings.auto_model,
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 

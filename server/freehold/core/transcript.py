@@ -34,6 +34,8 @@ class Transcript:
     def __init__(self) -> None:
         self.seq = 0
         self.messages: list[Json] = []
+        self.user_texts: list[str] = []
+        """What the user wrote, and nobody else: what calls are judged by (spec 12.4)."""
         self._provider_ids: dict[str, str] = {}
         self._held: list[Json] = []
 
@@ -50,6 +52,7 @@ class Transcript:
         self.seq = record.seq
         match record.event:
             case UserMessage(content=content):
+                self.user_texts += [block["text"] for block in content if block["type"] == "text"]
                 self._say_user(content)
             case SystemMessage(content=content):
                 self._held.append({"role": "system", "content": content})
