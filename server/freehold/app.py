@@ -122,7 +122,7 @@ def create_app(
         settings=settings,
         database=database,
         reader=EventReader(),
-        intake=Intake(sessions, dispatcher, clock),
+        intake=Intake(sessions, dispatcher, clock, catalog),
         fanout=fanout,
         clock=clock,
         sandboxes=sandboxes,
@@ -144,6 +144,7 @@ def create_app(
         compact_at=settings.compact_at,
         catalog=catalog,
         web=web,
+        auto_model=settings.auto_model,
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 

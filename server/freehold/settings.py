@@ -72,6 +72,11 @@ class Settings(BaseSettings):
         description="TOML or YAML table that sends models to other servers, or to several; see "
         "`docs/MODELS.md`. What it does not name goes where the settings above say.",
     )
+    auto_model: str | None = Field(
+        default=None,
+        description="Model that judges calls of tools whose permission policy is `auto`. Default: "
+        "the agent's own.",
+    )
     prices: Path | None = Field(
         default=None,
         description="TOML or YAML file of list prices, which come before Anthropic's; see "

@@ -323,17 +323,6 @@ class TestCreateRefused:
                 {"execution_identity": {"type": "aws_role", "role_arn": "arn"}},
                 "agent.execution_identity: ",
             ),
-            (
-                {
-                    "tools": [
-                        {
-                            **TOOLSET,
-                            "configs": [{"name": "bash", "permission_policy": {"type": "auto"}}],
-                        }
-                    ]
-                },
-                "agent.tools[0]: ",
-            ),
         ],
     )
     def test_agents_that_could_not_be_what_they_say(
@@ -344,15 +333,6 @@ class TestCreateRefused:
         message = answer.json()["error"]["message"]
         assert message.startswith(start)
         refused(answer, 400, message)
-
-    def test_a_tool_that_is_off_may_have_any_policy(
-        self, http: httpx.Client, environment: Any
-    ) -> None:
-        off = {"name": "bash", "enabled": False, "permission_policy": {"type": "auto"}}
-        body = {"name": "A", "model": "m", "tools": [{**TOOLSET, "configs": [off]}]}
-        made = http.post("/v1/agents", json=body).json()
-        answer = http.post(URL, json={"agent": made["id"], "environment_id": environment.id})
-        assert answer.status_code == 200
 
     def test_absent_or_archived(
         self, sdk: Anthropic, http: httpx.Client, agent: Any, environment: Any

@@ -38,6 +38,8 @@ class Transcript:
         self.messages: list[Json] = []
         self.mcp_tools: dict[str, list[Json]] = {}
         """What each MCP server answered when it was asked for its tools."""
+        self.user_texts: list[str] = []
+        """What the user wrote, and nobody else: what calls are judged by (spec 12.4)."""
         self._provider_ids: dict[str, str] = {}
         self._held: list[Json] = []
 
@@ -54,6 +56,7 @@ class Transcript:
         self.seq = record.seq
         match record.event:
             case UserMessage(content=content):
+                self.user_texts += [block["text"] for block in content if block["type"] == "text"]
                 self._say_user(content)
             case SystemMessage(content=content):
                 self._held.append({"role": "system", "content": content})

@@ -22,6 +22,7 @@ from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall, SessionState
 from freehold.errors import SandboxUnavailable
 from freehold.harness.backoff import Backoff
+from freehold.harness.judge import Judge
 from freehold.harness.mcp import LOST, McpTools
 from freehold.harness.model_turn import Sampler
 from freehold.harness.sessions import Fenced, SessionGone, SessionHandle, Sessions
@@ -82,6 +83,7 @@ class Driver:
         backoff: Backoff | None = None,
         compact_at: float = 0.8,
         catalog: Catalog | None = None,
+        auto_model: str | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
@@ -96,6 +98,7 @@ class Driver:
             backoff or Backoff(),
             catalog or Catalog(),
             web,
+            Judge(model, auto_model),
             compact_at,
         )
         self._fanout = fanout

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from freehold.core.accept import accept, resume
+from freehold.core.catalog import Catalog
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import (
     ClientEvent,
@@ -19,7 +20,6 @@ from freehold.core.events import (
     SystemMessage,
     UserCustomToolResult,
 )
-from freehold.core.model_catalog import describe
 from freehold.core.state import SessionState
 from freehold.errors import InvalidRequest, NotFound
 from freehold.harness.sessions import SessionGone, SessionHandle, Sessions
@@ -33,7 +33,14 @@ _ACTIVE = frozenset({"running", "rescheduling"})
 class Intake:
     """Appends what clients send and wakes the sessions that have to act on it."""
 
-    def __init__(self, sessions: Sessions, dispatcher: Dispatcher, clock: Clock) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        catalog: Catalog | None = None,
+    ) -> None:
+        self._catalog = catalog or Catalog()
         self._sessions = sessions
         self._dispatcher = dispatcher
         self._clock = clock
@@ -82,7 +89,7 @@ class Intake:
         takes_system = True
         if any(isinstance(event, SystemMessage) for event in events):
             model_id = (await handle.spec()).agent["model"]["id"]
-            takes_system = describe(model_id).system_messages
+            takes_system = self._catalog.capabilities(model_id).system_messages
         echoes = accept(pen, events, answered.__contains__, takes_system=takes_system)
         await handle.save(tx, pen)
         if pen.state.needs_work:

@@ -30,6 +30,7 @@ from freehold.core.state import SessionState
 from freehold.core.web_tools import offered
 from freehold.errors import ModelError
 from freehold.harness.backoff import Backoff
+from freehold.harness.judge import Judge
 from freehold.harness.prompt import SUMMARY_PREFACE, build_request, build_summary_request
 from freehold.harness.sessions import SessionHandle
 from freehold.harness.sketch import EventIds, Sketch
@@ -60,6 +61,7 @@ class Sampler:
     backoff: Backoff
     catalog: Catalog
     web: Web
+    judge: Judge
     compact_at: float = 0.8
     """Share of the model's window at which the conversation is summed up."""
 
@@ -79,7 +81,7 @@ class Sampler:
         except ModelError as error:
             return self._failed(handle, state, span_id, error)
         window = self.catalog.capabilities(request.model).context_window
-        return answered(
+        drafts = answered(
             span_id,
             response,
             offered(tools, self.web.offers),
@@ -88,6 +90,7 @@ class Sampler:
             compact_at=int(window * self.compact_at),
             rates=self._rates(request, response),
         )
+        return await self.judge.settle(drafts, request.model, transcript.user_texts)
 
     async def compact(self, handle: SessionHandle, state: SessionState) -> list[Draft]:
         """Have the conversation summed up, so that it fits the model's window again."""

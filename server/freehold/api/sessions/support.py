@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from freehold.api.environments.service import has_packages
 from freehold.api.sessions.schemas import SessionCreateParams
 from freehold.core.events import Json
@@ -83,18 +81,3 @@ def refuse_agent(agent: Json) -> None:
         raise NotSupported(
             "agent.execution_identity: this version of Freehold only has the service account"
         )
-    _refuse_auto(agent["tools"])
-
-
-def _refuse_auto(tools: Sequence[Json]) -> None:
-    for index, entry in enumerate(tools):
-        configs = list(entry.get("configs", ()))
-        if entry["type"] == "mcp_toolset":
-            configs.append({"name": entry["mcp_server_name"], **entry["default_config"]})
-        for config in configs:
-            if config["enabled"] and config["permission_policy"]["type"] == "auto":
-                raise NotSupported(
-                    f"agent.tools[{index}]: the permission policy `auto` of "
-                    f"`{config['name']}` is not judged by this version of Freehold; use "
-                    "`always_allow` or `always_ask`"
-                )
