@@ -117,7 +117,7 @@ class TestCreate:
             ({"config": limited(allowed_hosts=["a.*.com"])}, "config.networking.allowed_hosts: entry 0: a wildcard is only allowed as the first label, as in *.example.com"),
             ({"config": limited(allowed_hosts=["*"])}, "config.networking.allowed_hosts: entry 0: a wildcard is only allowed as the first label, as in *.example.com"),
             ({"config": limited(allowed_hosts=[""])}, "config.networking.allowed_hosts: entry 0: not a valid host"),
-            ({"config": {**limited(allowed_hosts=["pypi.org"]), "packages": {"pip": ["x"]}}}, "config.packages: packages need networking.allow_package_managers to be true when networking is limited"),
+            ({"config": {**limited(allowed_hosts=["mirror.example.com"]), "packages": {"pip": ["x"]}}}, "config.packages: packages need networking.allow_package_managers to be true when networking is limited"),
         ],
     )  # fmt: skip
     def test_refused(self, http: httpx.Client, fields: dict[str, Any], message: str) -> None:
