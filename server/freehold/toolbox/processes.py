@@ -6,7 +6,8 @@ import os
 import signal
 from typing import NamedTuple
 
-_PASSES = 5
+_PASSES = 20
+"""How often to look again; only what forks faster than it is stopped needs more than two."""
 
 
 class _Process(NamedTuple):
@@ -46,23 +47,31 @@ def _tree(root: int) -> set[int]:
 def kill_tree(root: int) -> None:
     """Kill the session leader ``root``, its session, and descendants that left the session.
 
-    Looks again until none is left, since a process may fork while its siblings die.
+    All are stopped before the first is killed: a script whose child is killed would otherwise go
+    on to its next command. What was forked meanwhile is found by looking again.
     """
     own = os.getpid()
+    stopped: set[int] = set()
     for _ in range(_PASSES):
         try:
-            victims = _tree(root) - {own}
+            found = _tree(root) - {own} - stopped
         except OSError:
             # No /proc to look in: the process group has to do.
-            victims = set()
             _signal_group(root)
-        if not victims:
-            return
-        for pid in victims:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except OSError:
-                continue
+            break
+        if not found:
+            break
+        _signal(found, signal.SIGSTOP)
+        stopped |= found
+    _signal(stopped, signal.SIGKILL)
+
+
+def _signal(pids: set[int], number: int) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except OSError:
+            continue
 
 
 def _signal_group(leader: int) -> None:
