@@ -13,24 +13,35 @@ from datetime import timedelta
 
 from fastapi import FastAPI
 
-from freehold import __version__, api
+from freehold import __version__, api, tls
 from freehold.api.deps import ApiServices
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
+from freehold.dispatch.timers import Timers
 from freehold.errors import ConfigurationError
+from freehold.harness.backoff import Backoff
+from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
 from freehold.harness.intake import Intake
+from freehold.harness.mcp import McpTools
 from freehold.harness.sessions import Sessions
-from freehold.models import build_model
-from freehold.ports.model import Model
+from freehold.harness.validation import CredentialValidator
+from freehold.mcp import Http, HttpMcpClient, HttpMcpProber, HttpTokenEndpoint
+from freehold.models import build_catalog, build_model
+from freehold.ports.model import Model, Relay
 from freehold.ports.sandbox import SandboxProvider
+from freehold.ports.web import Web
 from freehold.sandbox.docker import DockerSandboxProvider, engine_answers
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
 from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.settings import Settings
+from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
+from freehold.store.sealing import KEY_FILE, Sealer
+from freehold.store.timers import SqlTimers
+from freehold.web.service import build_web
 
 log = logging.getLogger(__name__)
 
@@ -64,11 +75,23 @@ def build_sandboxes(settings: Settings) -> SandboxProvider:
             )
 
 
+def build_sealer(settings: Settings) -> Sealer:
+    """What seals the secrets of vaults.
+
+    Raises:
+        ConfigurationError: a configured key is none.
+    """
+    if settings.secret_key is not None:
+        return Sealer.of_text(settings.secret_key.get_secret_value())
+    return Sealer.of_file(settings.data_dir / KEY_FILE)
+
+
 def create_app(
     settings: Settings,
     *,
     model: Model | None = None,
     sandboxes: SandboxProvider | None = None,
+    web: Web | None = None,
 ) -> FastAPI:
     """A server, ready to be served; starting it migrates the database and takes up work.
 
@@ -76,6 +99,7 @@ def create_app(
         settings: Where everything comes from.
         model: Instead of the model that the settings name.
         sandboxes: Instead of the provider that the settings name.
+        web: Instead of the web that the settings name.
 
     Raises:
         ConfigurationError: the settings contradict each other or the machine.
@@ -88,37 +112,58 @@ def create_app(
     sessions = Sessions(event_log, fanout)
     model = model or build_model(settings)
     sandboxes = sandboxes or build_sandboxes(settings)
+    catalog = build_catalog(settings)
+    sealer = build_sealer(settings)
+    credentials = SqlCredentialStore(database, sealer)
+    http = Http(tls.context(settings.extra_ca_certs))
+    keyring = Keyring(credentials, HttpTokenEndpoint(http), clock)
+    web = web or build_web(settings)
     services = ApiServices(
         settings=settings,
         database=database,
         reader=EventReader(),
-        intake=Intake(sessions, dispatcher, clock),
+        intake=Intake(sessions, dispatcher, clock, catalog),
         fanout=fanout,
         clock=clock,
         sandboxes=sandboxes,
         model=model,
+        catalog=catalog,
+        relay=model if isinstance(model, Relay) else None,
+        sealer=sealer,
+        validator=CredentialValidator(keyring, HttpMcpProber(http)),
     )
     driver = Driver(
         log=event_log,
         sessions=sessions,
         sandboxes=sandboxes,
+        mcp=McpTools(HttpMcpClient(http), keyring),
         model=model,
         fanout=fanout,
         clock=clock,
+        backoff=Backoff(base=settings.retry_base, retries=settings.retry_limit),
+        compact_at=settings.compact_at,
+        catalog=catalog,
+        web=web,
+        auto_model=settings.auto_model,
     )
+    timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(database.close)
             await database.migrate()
+            if resealed := await credentials.reseal():
+                log.info("sealed %d secrets with the newest key", resealed)
             stack.push_async_callback(model.close)
             stack.push_async_callback(sandboxes.close)
+            stack.push_async_callback(web.close)
             stack.push_async_callback(driver.close)
             await _sweep_sandboxes(event_log, sandboxes)
             await sandboxes.prepare()
             background = [
                 asyncio.create_task(dispatcher.serve(driver.wake), name="dispatcher"),
+                asyncio.create_task(timers.run(), name="timers"),
                 asyncio.create_task(_purge(event_log, clock), name="purge"),
             ]
             stack.push_async_callback(_end, background)

@@ -14,9 +14,15 @@
     │   └── Overloaded              529 overloaded_error
     ├── SequenceConflict            an append found the log longer than it expected
     ├── ModelError                  a model request failed; ``kind`` says how
+    ├── WebError                    a page or a search could not be had; ``code`` says how
     ├── SandboxError
     │   ├── SandboxUnavailable      the engine cannot give us a sandbox
     │   └── SandboxLost             the sandbox was there and is gone
+    ├── McpError
+    │   ├── McpUnreachable          the server cannot be had, or failed on the way
+    │   └── McpUnauthorized         the server does not take the credential, or wants one
+    ├── TokenRefreshFailed          an OAuth access token could not be renewed
+    ├── SecretUnreadable            no configured key opens a stored secret
     └── ConfigurationError          a setting is wrong; the message says how to mend it
 
 One handler (``freehold.api.errors``) renders an :class:`ApiError` as the API's envelope. The
@@ -25,6 +31,7 @@ others never reach a client as they are: the harness turns them into events.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 
@@ -167,6 +174,30 @@ class ModelError(FreeholdError):
         return self.kind in {"overloaded", "rate_limited", "server", "connection"}
 
 
+WebErrorCode = Literal[
+    "invalid_tool_input",
+    "url_too_long",
+    "url_not_allowed",
+    "url_not_in_prior_context",
+    "url_not_accessible",
+    "unsupported_content_type",
+    "content_too_large",
+    "query_too_long",
+    "too_many_requests",
+    "unavailable",
+]
+"""The codes of the Messages API's own web tools."""
+
+
+class WebError(FreeholdError):
+    """A web tool could not do what the model asked; ``message`` is what the model is told."""
+
+    def __init__(self, code: WebErrorCode, message: str) -> None:
+        super().__init__(f"{code}: {message}")
+        self.code: WebErrorCode = code
+        self.message = message
+
+
 class SandboxError(FreeholdError):
     """Something about the sandbox itself, never the failure of a command inside it."""
 
@@ -177,6 +208,41 @@ class SandboxUnavailable(SandboxError):
 
 class SandboxLost(SandboxError):
     """The sandbox that was in use is gone; calls that ran in it have no result."""
+
+
+class McpError(FreeholdError):
+    """An MCP server could not be asked. The message holds no part of a credential."""
+
+
+class McpUnreachable(McpError):
+    """No connection, no answer in time, or an answer that is no MCP server's (spec 12.5)."""
+
+
+class McpUnauthorized(McpError):
+    """The server answered 401: it wants a credential, or another one (spec 12.5)."""
+
+
+@dataclass(frozen=True)
+class HttpAnswer:
+    """What a server answered that was asked over HTTP; secrets in ``body`` are masked."""
+
+    status_code: int
+    content_type: str
+    body: str
+    body_truncated: bool
+
+
+class TokenRefreshFailed(FreeholdError):
+    """A token endpoint gave no new access token; ``answer`` is ``None`` if it did not answer."""
+
+    def __init__(self, message: str, answer: HttpAnswer | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.answer = answer
+
+
+class SecretUnreadable(FreeholdError):
+    """A stored secret cannot be opened: its key is not among those that are configured."""
 
 
 class ConfigurationError(FreeholdError):

@@ -20,6 +20,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from freehold.core.addresses import parse_network
+
 CONFIG_VARIABLE = "FREEHOLD_CONFIG"
 DEFAULT_CONFIG_FILE = "freehold.toml"
 
@@ -65,11 +67,43 @@ class Settings(BaseSettings):
         ),
         description="Key for the Messages API. Falls back to `ANTHROPIC_API_KEY`.",
     )
+    models: Path | None = Field(
+        default=None,
+        description="TOML or YAML table that sends models to other servers, or to several; see "
+        "`docs/MODELS.md`. What it does not name goes where the settings above say.",
+    )
+    auto_model: str | None = Field(
+        default=None,
+        description="Model that judges calls of tools whose permission policy is `auto`. Default: "
+        "the agent's own.",
+    )
+    prices: Path | None = Field(
+        default=None,
+        description="TOML or YAML file of list prices, which come before Anthropic's; see "
+        "`docs/MODELS.md`.",
+    )
     scripted_latency: float = Field(
         default=0.4,
         ge=0,
         description="Seconds the scripted model thinks before it answers, so that a client which "
         "opens its stream after it sent a message still sees the turn.",
+    )
+    retry_base: float = Field(
+        default=1.0,
+        gt=0,
+        description="Seconds before a failed model request is tried again the first time; doubled "
+        "each time, to a minute at most.",
+    )
+    retry_limit: int = Field(
+        default=5,
+        ge=0,
+        description="How often a failed model request is tried again before the turn is given up.",
+    )
+    compact_at: float = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Share of the model's context window at which a conversation is summed up.",
     )
     sandbox: Literal["auto", "docker", "process", "scripted"] = Field(
         default="auto",
@@ -102,10 +136,38 @@ class Settings(BaseSettings):
         "session's first tool call need not wait for one; 0 keeps none. Each takes some 20 MB of "
         "memory while it waits.",
     )
+    web_fetch: bool = Field(
+        default=True,
+        description="Whether agents are offered `web_fetch`, which the server itself runs.",
+    )
+    web_search: Literal["none", "searxng", "brave", "tavily", "scripted"] = Field(
+        default="none",
+        description="Who answers `web_search`. `none`: agents are not offered it. `scripted` "
+        "needs no network.",
+    )
+    web_search_url: str | None = Field(
+        default=None,
+        description="Base URL of the search provider: needed for `searxng`, else the provider's "
+        "own. For `scripted` a YAML file of results.",
+    )
+    web_search_api_key: SecretStr | None = Field(
+        default=None, description="Key for the search provider; needed for `brave` and `tavily`."
+    )
+    trusted_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Ranges of internal addresses, as CIDR, that `web_fetch` may connect to. "
+        "None: it reaches public addresses only.",
+    )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
         description="Keys that clients must present, separated by commas. None: on loopback any "
         "non-empty key is taken.",
+    )
+    secret_key: SecretStr | None = Field(
+        default=None,
+        description="Keys that seal the secrets of vaults: base64 of 32 random bytes "
+        "(`openssl rand -base64 32`). Several are separated by commas; the first seals, all open. "
+        "Default: the file `secret.key` in the data directory, made when first needed.",
     )
     extra_ca_certs: Path | None = Field(
         default=None,
@@ -119,9 +181,14 @@ class Settings(BaseSettings):
         default="auto", description="`console`, `json`; `auto` is console on a terminal, else JSON."
     )
 
-    @field_validator("api_keys", mode="before")
+    @field_validator("trusted_networks", mode="after")
     @classmethod
-    def _split_keys(cls, value: object) -> object:
+    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(parse_network(text)) for text in value)
+
+    @field_validator("api_keys", "trusted_networks", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value

@@ -138,7 +138,6 @@ class TestSend:
                 "description": "d",
                 "rubric": {"type": "text", "content": "r"},
             },
-            {"type": "system.message", "content": [{"type": "text", "text": "x"}]},
         ],
     )
     def test_what_this_version_lacks_is_named(

@@ -245,16 +245,6 @@ class TestCreateRefused:
         ("fields", "start"),
         [
             ({"resources": [{"type": "file", "file_id": "file_x"}]}, "resources: "),
-            ({"vault_ids": ["vlt_x"]}, "vault_ids: "),
-            (
-                {
-                    "budget": {
-                        "type": "limit",
-                        "max_list_cost": {"amount": "2500", "currency": "USD"},
-                    }
-                },
-                "budget: ",
-            ),
             (
                 {
                     "initial_events": [
@@ -318,25 +308,20 @@ class TestCreateRefused:
             ),
             (
                 {
-                    "tools": [{"type": "mcp_toolset", "mcp_server_name": "m"}],
+                    "tools": [
+                        {
+                            "type": "mcp_toolset",
+                            "mcp_server_name": "m",
+                            "default_config": {"permission_policy": {"type": "auto"}},
+                        }
+                    ],
                     "mcp_servers": [{"type": "url", "name": "m", "url": "https://m.example.com"}],
                 },
-                "agent.mcp_servers: ",
+                "agent.tools[0]: ",
             ),
             (
                 {"execution_identity": {"type": "aws_role", "role_arn": "arn"}},
                 "agent.execution_identity: ",
-            ),
-            (
-                {
-                    "tools": [
-                        {
-                            **TOOLSET,
-                            "configs": [{"name": "bash", "permission_policy": {"type": "auto"}}],
-                        }
-                    ]
-                },
-                "agent.tools[0]: ",
             ),
         ],
     )
@@ -348,15 +333,6 @@ class TestCreateRefused:
         message = answer.json()["error"]["message"]
         assert message.startswith(start)
         refused(answer, 400, message)
-
-    def test_a_tool_that_is_off_may_have_any_policy(
-        self, http: httpx.Client, environment: Any
-    ) -> None:
-        off = {"name": "bash", "enabled": False, "permission_policy": {"type": "auto"}}
-        body = {"name": "A", "model": "m", "tools": [{**TOOLSET, "configs": [off]}]}
-        made = http.post("/v1/agents", json=body).json()
-        answer = http.post(URL, json={"agent": made["id"], "environment_id": environment.id})
-        assert answer.status_code == 200
 
     def test_absent_or_archived(
         self, sdk: Anthropic, http: httpx.Client, agent: Any, environment: Any
@@ -505,8 +481,8 @@ class TestUpdate:
                         "max_list_cost": {"amount": "1", "currency": "USD"},
                     }
                 },
-                "budget: cannot be added to a session that was created without one "
-                "(budget_create_only)",
+                "budget: cannot be added to a session that was created without one, nor added "
+                "again once it was removed (budget_create_only)",
             ),
         ],
     )

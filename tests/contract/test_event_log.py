@@ -65,6 +65,8 @@ EVERY_EVENT: list[Event] = [
     ev.ModelRequestEnd(model_request_start_id="sevt_1", model_usage=ev.ModelUsage(input_tokens=3)),
     ev.InputAccepted(input_id="sevt_9", event=ev.UserMessage(content=TEXT)),
     ev.SandboxAttached(sandbox_id="box"),
+    ev.CallStarted(call_id="sevt_call"),
+    ev.McpToolsListed(server="linear", tools=[{"name": "find"}]),
 ]
 
 

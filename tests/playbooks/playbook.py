@@ -13,15 +13,16 @@ from typing import Any
 
 from freehold.core import ids
 from freehold.core.accept import accept
-from freehold.core.commands import CallModel, RunTool, Write
-from freehold.core.decide import decide
+from freehold.core.commands import CallModel, Compact, RunTool, Write
+from freehold.core.decide import decide, tool_result
 from freehold.core.drafts import Draft, Draughtsman
-from freehold.core.events import CLIENT_EVENT, AgentToolResult, Json, ModelUsage, Record
+from freehold.core.events import CLIENT_EVENT, Json, ModelUsage, Record
 from freehold.core.fold import fold_all
+from freehold.core.prices import Rates
 from freehold.core.state import SessionState
 from freehold.core.transcript import Transcript
 from freehold.errors import ModelError
-from freehold.harness.model_turn import answered, failed
+from freehold.harness.model_turn import answered, compacted, failed
 from freehold.ports.model import ModelResponse
 
 START = datetime(2026, 11, 22, 10, 0, 0, tzinfo=UTC)
@@ -65,12 +66,13 @@ def say(words: str) -> Json:
     return {"type": "user.message", "content": [text(words)]}
 
 
-def fresh_state() -> SessionState:
+def fresh_state(budget: int | None = None) -> SessionState:
     return SessionState(
         session_id="sesn_01" + "1" * 22,
         primary_thread_id=THREAD,
         agent_name="Helper",
         created_at=START,
+        budget=budget,
     )
 
 
@@ -83,12 +85,20 @@ class Playbook:
         tool: Tool = lambda name, arguments: f"{name} ran",
         tools: list[Json] | None = None,
         records: Sequence[Record] = (),
+        *,
+        budget: int | None = None,
+        rates: Rates | None = None,
     ) -> None:
         self.model = model
         self.tool = tool
         self.tools = toolset(bash="always_allow") if tools is None else tools
         self.records: list[Record] = list(records)
-        self.state = fold_all(fresh_state(), self.records)
+        self.rates = rates
+        self.state = fold_all(fresh_state(budget), self.records)
+        self.compact_at: int | None = None
+        self.retries = 0
+        """How often a request that is worth retrying is tried again, ten seconds later."""
+        self._later = timedelta()
         self._minted = 0
         self._salt = len(self.records)
 
@@ -97,8 +107,17 @@ class Playbook:
         return ids.encode("sevt", self._salt, self._minted.to_bytes(ids.ENTROPY_BYTES, "big"))
 
     def pen(self, origin: Any = "runner") -> Draughtsman:
-        now = START + timedelta(seconds=len(self.records))
-        return Draughtsman(self.state, now=now, mint=self.mint, origin=origin)
+        return Draughtsman(self.state, now=self.now, mint=self.mint, origin=origin)
+
+    @property
+    def now(self) -> datetime:
+        """A second later with each record."""
+        return START + timedelta(seconds=len(self.records)) + self._later
+
+    def later(self, seconds: float) -> Playbook:
+        """Let time pass."""
+        self._later += timedelta(seconds=seconds)
+        return self
 
     def commit(self, pen: Draughtsman) -> None:
         self.records += pen.records
@@ -119,7 +138,7 @@ class Playbook:
 
     def step(self) -> bool:
         """Decide once and carry it out; whether there was something to do."""
-        command = decide(self.state, START + timedelta(seconds=len(self.records)))
+        command = decide(self.state, self.now)
         match command:
             case None:
                 return False
@@ -129,20 +148,33 @@ class Playbook:
                 self.write(*opening)
                 assert self.state.open_span is not None
                 self.write(*self._sample(self.state.open_span))
+            case Compact(opening=opening):
+                self.write(*opening)
+                assert self.state.open_span is not None
+                self.write(*self._sum_up(self.state.open_span))
             case RunTool(call=call):
                 content = [text(self.tool(call.name, call.input))]
-                self.write(Draft(AgentToolResult(tool_use_id=call.id, content=content)))
+                self.write(tool_result(call, content, is_error=False))
         return True
 
     def _sample(self, span_id: str) -> list[Draft]:
         answer = self.model(copy.deepcopy(self.transcript().messages))
         if isinstance(answer, ModelError):
-            return failed(span_id, answer)
+            again = answer.retryable and self.state.attempts < self.retries
+            retry_at = self.now + timedelta(seconds=10) if again else None
+            return failed(span_id, answer, self.state, retry_at)
         if isinstance(answer, list):
             kinds = {block["type"] for block in answer}
             reason = "tool_use" if "tool_use" in kinds else "end_turn"
             answer = ModelResponse(content=answer, stop_reason=reason, usage=USAGE)
-        return answered(span_id, answer, self.tools)
+        return answered(span_id, answer, self.tools, compact_at=self.compact_at, rates=self.rates)
+
+    def _sum_up(self, span_id: str) -> list[Draft]:
+        answer = self.model([*self.transcript().messages, say("SUM UP")])
+        if isinstance(answer, ModelError):
+            return failed(span_id, answer, self.state, None)
+        assert isinstance(answer, list)
+        return compacted(span_id, ModelResponse(answer, "end_turn", USAGE), self.rates)
 
     def run(self, limit: int = 200) -> Playbook:
         """Until nothing is left to do."""

@@ -6,17 +6,20 @@ from typing import Any
 
 import pytest
 
+from freehold.core.accept import accept
 from freehold.core.decide import INTERRUPTED
 from freehold.core.drafts import Draft
 from freehold.core.events import (
+    AgentMcpToolUse,
     AgentThreadContextCompacted,
+    CallStarted,
     InputAccepted,
+    ModelRequestEnd,
     ModelRequestStart,
-    SandboxAttached,
     SessionArchived,
     SessionDeleted,
     SessionError,
-    SessionStatusRescheduled,
+    SystemMessage,
     UserInterrupt,
 )
 from freehold.errors import InvalidRequest, ModelError, NotFound, NotSupported, PermissionDenied
@@ -320,8 +323,61 @@ def test_what_this_version_or_this_caller_may_not_send() -> None:
     with pytest.raises(PermissionDenied, match=r"events\[1\]: `user.tool_result` may only"):
         play.client(say("x"), {"type": "user.tool_result", "tool_use_id": "sevt_1"})
     assert play.records == []
-    with pytest.raises(NotSupported, match=r"events\[0\]: `system.message`"):
-        play.client({"type": "system.message", "content": [text("x")]})
+    outcome = {"type": "user.define_outcome", "description": "d", "outcome_id": "outc_1"}
+    with pytest.raises(NotSupported, match=r"events\[0\]: `user.define_outcome`"):
+        play.client({**outcome, "rubric": {"type": "text", "content": "r"}})
+
+
+def _system(words: str) -> Any:
+    return {"type": "system.message", "content": [text(words)]}
+
+
+def test_a_system_message_goes_with_the_message_before_it() -> None:
+    play = Playbook(script([use("get_weather", "a")], [text("b")], [text("c")]))
+    play.client(say("one"), _system("be brief"))
+    play.run()
+    assert [m["role"] for m in play.transcript().messages] == ["user", "system", "assistant"]
+    (call_id,) = play.state.waiting
+    result = {"type": "user.custom_tool_result", "custom_tool_use_id": call_id}
+    with pytest.raises(InvalidRequest, match=r"system\.message event at events"):
+        play.client(_system("alone while waiting"))
+    play.client(result, _system("be briefer"))
+    play.run()
+    assert [m["role"] for m in play.transcript().messages][-3:] == ["user", "system", "assistant"]
+
+
+def test_a_system_message_alone_waits_for_the_next_turn() -> None:
+    play = Playbook()
+    (echo,) = play.client(_system("be kind"))
+    assert "processed_at" not in echo
+    assert not play.step()
+    assert not play.state.needs_work
+    play.client(say("hello"))
+    play.run()
+    roles = [message["role"] for message in play.transcript().messages]
+    assert roles == ["user", "system", "assistant"]
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [_system("a"), _system("b")],
+        [_system("a"), say("b")],
+        [{"type": "user.interrupt"}, _system("a")],
+        [say("a"), _system("b"), _system("c")],
+    ],
+)
+def test_system_messages_have_their_place(events: Any) -> None:
+    play = Playbook()
+    with pytest.raises(InvalidRequest, match=r"Invalid system\.message event"):
+        play.client(*events)
+    assert play.records == []
+
+
+def test_a_model_that_takes_no_system_messages_is_not_sent_any() -> None:
+    play = Playbook()
+    with pytest.raises(InvalidRequest, match="model_does_not_support_mid_conversation_system"):
+        accept(play.pen("client"), [SystemMessage(content=[text("x")])], takes_system=False)
 
 
 def test_a_transient_failure_ends_the_turn_and_the_next_message_starts_anew() -> None:
@@ -430,14 +486,91 @@ def test_archived_and_deleted_sessions_do_nothing_more() -> None:
         assert not play.step()
 
 
-def test_a_rescheduled_session_runs_again() -> None:
+RESCHEDULED = ["session.thread_status_rescheduled", "session.status_rescheduled"]
+
+
+def test_an_overloaded_model_is_tried_again_later() -> None:
+    failing = [True, True, False]
+    play = Playbook(lambda _: ModelError("overloaded", "b") if failing.pop(0) else [text("ok")])
+    play.retries = 5
+    play.client(say("x"))
+    assert play.run().lines()[2:] == [
+        "user.message x",
+        "span.model_request_start",
+        "span.model_request_end error",
+        "session.error model_overloaded_error retrying",
+        *RESCHEDULED,
+    ]
+    assert play.state.due_at is not None
+    assert play.state.needs_work
+    assert not play.step()
+    play.client(say("queued meanwhile"))
+    before = len(play.records)
+    assert play.later(10).run().lines(before) == [
+        *RUNNING,
+        "user.message queued meanwhile",
+        "span.model_request_start",
+        "span.model_request_end error",
+        "session.error model_overloaded_error retrying",
+        *RESCHEDULED,
+    ]
+    assert play.state.attempts == 2
+    assert play.later(10).run().lines()[-3:] == IDLE
+    assert (play.state.attempts, play.state.due_at) == (0, None)
+
+
+def test_retries_come_to_an_end_and_the_next_message_starts_counting_anew() -> None:
+    play = Playbook(lambda _: ModelError("connection", "gone"))
+    play.retries = 1
+    play.client(say("x"))
+    play.run().later(10).run()
+    assert play.lines()[-5:] == [
+        "span.model_request_end error",
+        "session.error model_request_failed_error exhausted",
+        "session.thread_status_idle retries_exhausted",
+        "session.usage",
+        "session.status_idle retries_exhausted",
+    ]
+    play.client(say("again"))
+    assert play.state.attempts == 0
+    assert play.run().state.status == "rescheduling"
+
+
+def test_an_interrupt_while_rescheduled_ends_the_turn() -> None:
+    play = Playbook(lambda _: ModelError("rate_limited", "slow down"))
+    play.retries = 1
+    play.client(say("x"))
+    play.run()
+    before = len(play.records)
+    play.client({"type": "user.interrupt"})
+    assert play.run().lines(before) == ["user.interrupt", *IDLE]
+    assert not play.later(100).step()
+
+
+def test_an_mcp_call_is_answered_in_its_own_form() -> None:
     play = Playbook()
     play.client(say("x"))
-    play.write(Draft(SessionStatusRescheduled()), Draft(SandboxAttached(sandbox_id="s")))
-    assert play.state.status == "rescheduling"
-    assert play.state.needs_work
-    assert play.state.sandbox_id == "s"
-    assert play.run().lines()[-3:] == IDLE
+    play.write(Draft(ModelRequestStart()))
+    assert play.state.open_span is not None
+    mcp = AgentMcpToolUse(
+        name="find", mcp_server_name="linear", input={}, evaluated_permission="allow"
+    )
+    play.write(
+        Draft(mcp, private={"tool_use_id": "toolu_m"}),
+        Draft(
+            ModelRequestEnd(
+                model_request_start_id=play.state.open_span, model_usage=USAGE, is_error=False
+            ),
+            private={"content": [use("mcp__linear__find", "m")], "stop_reason": "tool_use"},
+        ),
+    )
+    (call,) = play.state.calls
+    assert (call.kind, call.server, call.started) == ("mcp", "linear", False)
+    play.write(Draft(CallStarted(call_id=call.id)))
+    assert play.state.calls[0].started
+    assert "agent.mcp_tool_result" in play.run().lines()
+    told = [block for message in play.transcript().messages for block in message["content"]]
+    assert [b["tool_use_id"] for b in told if b["type"] == "tool_result"] == ["toolu_m"]
 
 
 def test_a_half_written_start_is_completed() -> None:

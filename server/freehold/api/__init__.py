@@ -18,8 +18,11 @@ from freehold.api.events.routes import router as events
 from freehold.api.gate import Gate
 from freehold.api.health.routes import router as health
 from freehold.api.health.service import Watch
+from freehold.api.messages.routes import router as messages
+from freehold.api.models.routes import router as models
 from freehold.api.sessions.routes import router as sessions
 from freehold.api.threads.routes import router as threads
+from freehold.api.vaults.routes import router as vaults
 
 __all__ = ["ApiServices", "install"]
 
@@ -34,7 +37,17 @@ def install(app: FastAPI, services: ApiServices) -> None:
     app.state.watch = Watch(services)
     app.router.redirect_slashes = False
     # Routers are tried in order: those that clients wait for come first.
-    for router in (events, sessions, threads, agents, environments, health):
+    for router in (
+        events,
+        sessions,
+        threads,
+        agents,
+        environments,
+        vaults,
+        messages,
+        models,
+        health,
+    ):
         app.include_router(router)
     errors.install(app)
     app.openapi = lambda: openapi.build(app)  # type: ignore[method-assign]

@@ -9,8 +9,11 @@ from freehold.errors import InvalidRequest, NotFound
 HEADER = "anthropic-beta"
 MANAGED_AGENTS = "managed-agents-2026-04-01"
 
-FAMILIES = ("agents", "environments", "sessions")
+FAMILIES = ("agents", "environments", "sessions", "vaults")
 """First segments below ``/v1`` that do not exist without :data:`MANAGED_AGENTS`."""
+
+PASSED_ON = ("messages",)
+"""First segments below ``/v1`` whose betas are for the provider behind to judge (spec 21)."""
 
 KNOWN = frozenset(
     """
@@ -55,6 +58,17 @@ def parse(values: Iterable[str]) -> frozenset[str]:
             "Please consult our documentation or try again without the header."
         )
     return frozenset(named)
+
+
+def check(path: str, values: Iterable[str]) -> None:
+    """Let a request through if the betas it names are known and those it needs are among them.
+
+    Raises:
+        InvalidRequest: a beta is not known.
+        NotFound: one is missing, without which there is no such endpoint.
+    """
+    if path.removeprefix("/v1/").partition("/")[0] not in PASSED_ON:
+        require(path, parse(values))
 
 
 def require(path: str, named: frozenset[str]) -> None:

@@ -9,16 +9,19 @@ from typing import Protocol, cast
 from starlette.requests import Request
 
 from freehold.api.sse import Streams
+from freehold.core.catalog import Catalog
 from freehold.core.events import ClientEvent, Json, SessionUpdated
 from freehold.core.state import SessionState
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
 from freehold.ports.log import SessionSpec, Transaction
-from freehold.ports.model import Model
+from freehold.ports.model import Model, Relay
 from freehold.ports.sandbox import Finding, SandboxProvider
+from freehold.ports.vaults import OpenedCredential, Verdict
 from freehold.settings import Settings
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader
+from freehold.store.sealing import Sealer
 
 
 class Intake(Protocol):
@@ -57,6 +60,14 @@ class Intake(Protocol):
         ...
 
 
+class Validator(Protocol):
+    """Tries a vault's credential; the harness has the one there is."""
+
+    async def validate(self, credential: OpenedCredential) -> Verdict:
+        """Whether its server takes it, after a refresh if need be. Never raises."""
+        ...
+
+
 Probe = Callable[[], Awaitable[list[Finding]]]
 """A health check that never raises."""
 
@@ -73,6 +84,13 @@ class ApiServices:
     clock: Clock
     sandboxes: SandboxProvider
     model: Model
+    sealer: Sealer
+    """Seals the secrets that clients give."""
+    validator: Validator
+    catalog: Catalog = field(default_factory=Catalog)
+    """What models can do and cost."""
+    relay: Relay | None = None
+    """What takes clients' own model requests; ``None``: nothing does."""
     probes: Mapping[str, Probe] = field(default_factory=dict)
     """More checks for ``/readyz``, such as the dispatcher's, by name."""
     streams: Streams = field(default_factory=Streams)

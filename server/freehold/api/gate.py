@@ -91,7 +91,7 @@ class Gate:
         workspace_id = auth.workspace(single.get(b"anthropic-workspace-id"))
         scope["state"]["workspace_id"] = workspace_id
         answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
-        betas.require(scope["path"], betas.parse(named))
+        betas.check(scope["path"], named)
 
 
 def _is_api(path: str) -> bool:

@@ -43,10 +43,12 @@ def operation(
     conflict: bool = False,
     forbidden: bool = False,
     stream: str | None = None,
+    beta: bool = True,
 ) -> dict[str, Any]:
     """Arguments of a route decorator.
 
-    ``stream`` describes an answer of server-sent events instead of a JSON object.
+    ``stream`` describes an answer of server-sent events instead of a JSON object; ``beta`` is
+    whether the endpoint needs the beta header.
     """
     extra: dict[str, Any] = {}
     if body is not None:
@@ -56,7 +58,7 @@ def operation(
             "required": True,
             "content": {"application/json": {"schema": schema}},
         }
-    parameters = [_BETA]
+    parameters = [_BETA] if beta else []
     if query is not None:
         parameters += _parameters(query)
     if stream is not None:

@@ -11,10 +11,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
+import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from freehold.ports.dispatcher import Subscription
+from freehold.ports.dispatcher import Preview, Subscription
 
 HEARTBEAT_SECONDS = 15.0
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -92,6 +93,43 @@ def frame(event: StreamedEvent) -> bytes:
     return b"id: %d\nevent: message\ndata: %b\n\n" % (event.seq, event.body)
 
 
+def preview_frame(preview: Preview) -> bytes:
+    """A preview as a frame (spec 6.9). It has no id: it is not in the log to be resumed at."""
+    shown: dict[str, object]
+    if preview.text is None:
+        shown = {"type": "event_start", "event": {"type": preview.kind, "id": preview.event_id}}
+    else:
+        shown = {
+            "type": "event_delta",
+            "event_id": preview.event_id,
+            "delta": {
+                "type": "content_delta",
+                "index": preview.index,
+                "content": {"type": "text", "text": preview.text},
+            },
+        }
+    return b"event: message\ndata: %b\n\n" % orjson.dumps(shown)
+
+
+def interleave(
+    events: Sequence[StreamedEvent], previews: Sequence[Preview], *, complete: bool
+) -> tuple[list[bytes], list[Preview]]:
+    """The frames of both in the order of the log, and the previews whose turn has not come.
+
+    ``complete`` tells that ``events`` reach to the end of the log as it was read.
+    """
+    frames: list[bytes] = []
+    waiting = list(previews)
+    for event in events:
+        while waiting and waiting[0].after < event.seq:
+            frames.append(preview_frame(waiting.pop(0)))
+        frames.append(frame(event))
+    if complete:
+        frames += map(preview_frame, waiting)
+        waiting = []
+    return frames, waiting
+
+
 class EventStream(Response):
     """The response of a stream; sends its headers before it has anything to say."""
 
@@ -138,23 +176,36 @@ class EventStream(Response):
 
     async def _stream(self, send: Send) -> None:
         cursor = heard = self._after
+        grown = True
+        previews: list[Preview] = []
         while True:
-            events = await self._read(cursor, BATCH)
+            events = await self._read(cursor, BATCH) if grown else ()
+            complete = len(events) < BATCH
+            # Taken after the read: nothing of an event that was read is shown later.
+            previews += self._subscription.take()
+            frames, previews = interleave(events, previews, complete=complete)
+            if frames:
+                await send(_piece(b"".join(frames)))
             if events:
-                body = b"".join(map(frame, events))
-                await send({"type": "http.response.body", "body": body, "more_body": True})
                 cursor = events[-1].seq
                 if events[-1].type == LAST_TYPE:
                     return
-            if len(events) == BATCH:
+            if not complete:
                 continue
             # Nothing public lies between here and what was heard of before the read.
             cursor = max(cursor, heard)
             if self._streams.closed:
                 return
             heard = await self._streams.wait(self._subscription, cursor)
-            if heard <= cursor and not self._streams.closed:
-                await send({"type": "http.response.body", "body": PING, "more_body": True})
+            grown = heard > cursor
+            if not grown and not self._streams.closed:
+                previews += self._subscription.take()
+                if not previews:
+                    await send(_piece(PING))
+
+
+def _piece(body: bytes) -> dict[str, object]:
+    return {"type": "http.response.body", "body": body, "more_body": True}
 
 
 async def _disconnected(receive: Receive) -> None:

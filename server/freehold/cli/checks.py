@@ -25,6 +25,7 @@ from freehold.models import build_model
 from freehold.ports.sandbox import Finding
 from freehold.settings import Settings
 from freehold.store import migrate
+from freehold.web.service import build_web
 
 _LITTLE_DISK = 1 << 30
 _NO_DISK = 100 << 20
@@ -44,6 +45,7 @@ async def findings() -> list[Finding]:
     found += _port(settings)
     found += await _guarded("model", _model, settings)
     found += await _guarded("sandbox", _sandbox, settings)
+    found += await _guarded("web", _web, settings)
     return found
 
 
@@ -201,6 +203,14 @@ async def _model(settings: Settings) -> list[Finding]:
     finally:
         await model.close()
     return [_renamed("model", f) for f in found]
+
+
+async def _web(settings: Settings) -> list[Finding]:
+    web = build_web(settings)
+    try:
+        return await web.check()
+    finally:
+        await web.close()
 
 
 async def _sandbox(settings: Settings) -> list[Finding]:

@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import SettingsError
 
 from freehold.errors import ConfigurationError
+from freehold.models import table_secrets
 from freehold.settings import CONFIG_VARIABLE, DEFAULT_CONFIG_FILE, Settings
 from freehold.telemetry import MASK, Redactor
 
@@ -53,6 +54,11 @@ def secrets(settings: Settings) -> list[str]:
     found = [key.get_secret_value() for key in settings.api_keys]
     if settings.model_api_key is not None:
         found.append(settings.model_api_key.get_secret_value())
+    found += table_secrets(settings)
+    if settings.secret_key is not None:
+        found += [part.strip() for part in settings.secret_key.get_secret_value().split(",")]
+    if settings.web_search_api_key is not None:
+        found.append(settings.web_search_api_key.get_secret_value())
     return found
 
 

@@ -38,10 +38,19 @@ _WAITING = (
 )
 
 
+_LEADS_SYSTEM = ("user.message", "user.tool_result", "user.custom_tool_result")
+
+
 def accept(
-    pen: Draughtsman, events: Sequence[ClientEvent], answered: KnownResult = lambda _: False
+    pen: Draughtsman,
+    events: Sequence[ClientEvent],
+    answered: KnownResult = lambda _: False,
+    *,
+    takes_system: bool = True,
 ) -> list[Json]:
     """Write what the events amount to with ``pen``; the echoes to answer with.
+
+    ``takes_system`` tells whether the session's model takes system messages in a conversation.
 
     Raises:
         InvalidRequest: an event does not fit the session's state; the message names its index.
@@ -51,7 +60,35 @@ def accept(
     """
     if pen.state.status == "terminated":
         raise InvalidRequest(f"Session {pen.state.session_id} is terminated and takes no events.")
+    _check_system(pen, events, takes_system=takes_system)
     return [_accept_one(pen, index, event, answered) for index, event in enumerate(events)]
+
+
+def _check_system(pen: Draughtsman, events: Sequence[ClientEvent], *, takes_system: bool) -> None:
+    """At most one system message, at the end, after something it belongs to (spec 6.2)."""
+    places = [index for index, event in enumerate(events) if event.type == "system.message"]
+    if not places:
+        return
+    if not takes_system:
+        raise InvalidRequest(
+            f"events[{places[0]}]: the session's model does not take a `system.message` "
+            "(model_does_not_support_mid_conversation_system)",
+            details={"error_code": "model_does_not_support_mid_conversation_system"},
+        )
+    index = places[0]
+    if len(places) > 1 or index != len(events) - 1:
+        raise InvalidRequest(
+            f"Invalid system.message event at events[{index}]: a request may hold one "
+            "`system.message`, as its last event"
+        )
+    alone = index == 0
+    at_rest = pen.state.status == "idle" and not pen.state.calls
+    if (alone and not at_rest) or (not alone and events[index - 1].type not in _LEADS_SYSTEM):
+        raise InvalidRequest(
+            f"Invalid system.message event at events[{index}]: it must directly follow a "
+            "`user.message` or a tool result in the same request, or be sent alone to an idle "
+            "session"
+        )
 
 
 def _accept_one(pen: Draughtsman, index: int, event: ClientEvent, answered: KnownResult) -> Json:
@@ -70,12 +107,38 @@ def _accept_one(pen: Draughtsman, index: int, event: ClientEvent, answered: Know
                 "credentials (the self-hosted runner's Session-Instance JWT); an API key or "
                 "Console session cannot post this event type"
             )
-        case UserDefineOutcome() | SystemMessage():
+        case SystemMessage():
+            if index == 0:  # elsewhere it goes with a tool result, which is taken at the budget
+                refuse_at_budget(pen)
+            return _queue(pen, event)
+        case UserDefineOutcome():
+            refuse_at_budget(pen)
             raise NotSupported(
                 f"events[{index}]: `{event.type}` is not supported by this version of Freehold."
             )
         case _:
             assert_never(event)
+
+
+def refuse_at_budget(pen: Draughtsman) -> None:
+    """Refuse what would need a model request that the budget does not allow (spec 6.2, 10).
+
+    Raises:
+        InvalidRequest: the budget is used up.
+    """
+    if pen.state.at_budget(pen.now):
+        raise InvalidRequest(
+            f"session budget reached: the list cost has come to `budget.max_list_cost` of "
+            f"{pen.state.budget} cents; only `user.tool_confirmation`, `user.tool_result`, "
+            "`user.custom_tool_result`, or `user.interrupt` may be sent until the budget is raised "
+            "or removed"
+        )
+
+
+def resume(pen: Draughtsman) -> None:
+    """Run on what had paused at the budget, now that it may (spec 10, rule 3)."""
+    if pen.state.status == "idle" and pen.state.needs_work:
+        pen.write(*go_running(pen.state))
 
 
 def _queue(pen: Draughtsman, event: ClientEvent) -> Json:
@@ -92,6 +155,7 @@ def _message(pen: Draughtsman, index: int, event: UserMessage) -> Json:
     state = pen.state
     if state.status == "idle" and state.blocked:
         raise InvalidRequest(_WAITING.format(index=index, ids=", ".join(state.waiting)))
+    refuse_at_budget(pen)
     echo = _queue(pen, event)
     if state.status == "idle":
         pen.write(*go_running(state))

@@ -27,10 +27,24 @@ class CallModel:
 
 
 @dataclass(frozen=True)
+class Compact:
+    """Append ``opening`` (the span's start), then have the model sum up the conversation."""
+
+    opening: tuple[Draft, ...]
+
+
+@dataclass(frozen=True)
+class ListTools:
+    """Ask these MCP servers for their tools; what they answer, or that they do not, is an event."""
+
+    servers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class RunTool:
-    """Run this call in the sandbox."""
+    """Run this call, in the sandbox or on its MCP server."""
 
     call: OpenCall
 
 
-Command = Write | CallModel | RunTool
+Command = Write | CallModel | Compact | RunTool

@@ -8,31 +8,42 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from freehold.core.commands import CallModel, Command, RunTool, Write
+from freehold.core import times
+from freehold.core.commands import CallModel, Command, Compact, RunTool, Write
 from freehold.core.drafts import Draft
 from freehold.core.events import (
+    AgentMcpToolResult,
     AgentToolResult,
+    Content,
     ModelRequestEnd,
     ModelRequestStart,
     ModelUsage,
+    SessionError,
     SessionStatusIdle,
+    SessionStatusRescheduled,
     SessionStatusRunning,
     SessionStatusTerminated,
     SessionUsage,
     StopReason,
     ThreadStatusIdle,
+    ThreadStatusRescheduled,
     ThreadStatusRunning,
 )
 from freehold.core.state import OpenCall, PendingInput, SessionState
-from freehold.core.usage import render_usage
+from freehold.core.usage import render_budget, render_usage
 
 INTERRUPTED = "Tool execution was interrupted before completion. Please retry."
+BUDGET_REACHED = StopReason(type="budget_reached")
+
+MAX_COMPACTIONS = 3
+"""Summaries in a row after which the turn is given up (spec 25, question 11)."""
 
 
 def decide(state: SessionState, now: datetime) -> Command | None:
     """The next command, or ``None`` when there is nothing to do until a client says more.
 
-    ``now`` only dates the usage snapshot that precedes an idle.
+    ``now`` dates the usage snapshot that precedes an idle, and ends the running time that counts
+    towards the budget.
     """
     if state.deleted or state.status == "terminated":
         return None
@@ -46,22 +57,50 @@ def decide(state: SessionState, now: datetime) -> Command | None:
     if state.interrupted:
         return Write(interruption(state, now))
     if state.status != "running":
-        return _at_rest(state)
+        return _at_rest(state, now)
     if not state.thread_running:
         return Write((_thread_running(state),))
     if state.halted:
         return Write((*_flush(state), *_close_calls(state), *go_idle(state, state.ending, now)))
     if state.calls:
         return _with_open_calls(state, now)
-    if state.inputs or state.owes_sampling:
+    if state.has_news or state.owes_sampling:
+        if state.at_budget(now):
+            return Write(go_idle(state, BUDGET_REACHED, now))
+        if state.context_full:
+            return _compact(state)
         return CallModel((*_flush(state), Draft(ModelRequestStart())))
     return Write(go_idle(state, state.ending, now))
 
 
-def _at_rest(state: SessionState) -> Command | None:
+def _compact(state: SessionState) -> Command:
+    if state.compactions < MAX_COMPACTIONS:
+        return Compact((Draft(ModelRequestStart()),))
+    return Write(
+        (
+            Draft(
+                SessionError(
+                    error={
+                        "type": "compaction_limit_reached_error",
+                        "message": "The conversation does not fit the model's context window "
+                        f"even after it was summed up {state.compactions} times in a row.",
+                        "retry_status": {"type": "exhausted"},
+                    }
+                )
+            ),
+        )
+    )
+
+
+def _at_rest(state: SessionState, now: datetime) -> Command | None:
+    if state.status == "rescheduling":
+        due = state.retry_at is None or now >= state.retry_at
+        return Write(go_running(state)) if due else None
     if state.blocked:
         return None
-    if state.inputs or state.calls or state.owes_sampling:
+    if not state.calls and state.at_budget(now):
+        return None  # paused until the budget is raised or removed
+    if state.has_news or state.calls or state.owes_sampling:
         return Write(go_running(state))
     return None
 
@@ -69,9 +108,9 @@ def _at_rest(state: SessionState) -> Command | None:
 def _with_open_calls(state: SessionState, now: datetime) -> Command:
     if state.blocked:
         return Write(go_idle(state, requires_action(state.waiting), now))
-    call = next(call for call in state.calls if call.kind == "builtin")
+    call = next(call for call in state.calls if call.kind != "custom")
     refusal = _refusal(call)
-    return RunTool(call) if refusal is None else Write((tool_error(call.id, refusal),))
+    return RunTool(call) if refusal is None else Write((tool_error(call, refusal),))
 
 
 def _refusal(call: OpenCall) -> str | None:
@@ -95,7 +134,11 @@ def _thread_running(state: SessionState) -> Draft:
 
 
 def go_idle(state: SessionState, reason: StopReason, now: datetime) -> tuple[Draft, ...]:
-    """Thread idle, usage, session idle: always in this order (spec 6.7)."""
+    """Thread idle, usage, session idle: always in this order (spec 6.7).
+
+    A turn that ends at the budget ends for its own reason in the thread; for the session the
+    budget outranks every other but ``requires_action`` (spec 6.6).
+    """
     details = state.ending_details if reason.type == "refusal" else None
     return (
         Draft(
@@ -107,18 +150,36 @@ def go_idle(state: SessionState, reason: StopReason, now: datetime) -> tuple[Dra
             )
         ),
         _usage(state, now),
-        Draft(SessionStatusIdle(stop_reason=reason, stop_details=details)),
+        _session_idle(state, reason, now),
     )
 
 
 def _rest_of_idle(state: SessionState, reason: StopReason, now: datetime) -> tuple[Draft, ...]:
-    details = state.ending_details if reason.type == "refusal" else None
-    idle = Draft(SessionStatusIdle(stop_reason=reason, stop_details=details))
+    idle = _session_idle(state, reason, now)
     return (idle,) if state.usage_told else (_usage(state, now), idle)
 
 
+def _session_idle(state: SessionState, reason: StopReason, now: datetime) -> Draft:
+    if reason.type != "requires_action" and state.at_budget(now):
+        reason = BUDGET_REACHED
+    details = state.ending_details if reason.type == "refusal" else None
+    return Draft(SessionStatusIdle(stop_reason=reason, stop_details=details))
+
+
 def _usage(state: SessionState, now: datetime) -> Draft:
-    return Draft(SessionUsage(usage=render_usage(state, now)))
+    return Draft(SessionUsage(usage=render_usage(state, now), budget=render_budget(state)))
+
+
+def reschedule(state: SessionState, retry_at: datetime) -> tuple[Draft, ...]:
+    """Wait until ``retry_at`` and try again (spec 6.7)."""
+    return (
+        Draft(
+            ThreadStatusRescheduled(
+                session_thread_id=state.primary_thread_id, agent_name=state.agent_name
+            )
+        ),
+        Draft(SessionStatusRescheduled(), private={"retry_at": times.to_micros(retry_at)}),
+    )
 
 
 def requires_action(waiting: tuple[str, ...]) -> StopReason:
@@ -126,13 +187,18 @@ def requires_action(waiting: tuple[str, ...]) -> StopReason:
     return StopReason(type="requires_action", event_ids=list(waiting))
 
 
-def tool_error(call_id: str, text: str) -> Draft:
+def tool_error(call: OpenCall, text: str) -> Draft:
     """A tool result that the server makes itself."""
-    return Draft(
-        AgentToolResult(
-            tool_use_id=call_id, content=[{"type": "text", "text": text}], is_error=True
+    return tool_result(call, [{"type": "text", "text": text}], is_error=True)
+
+
+def tool_result(call: OpenCall, content: Content, *, is_error: bool) -> Draft:
+    """The result of a call the server ran or closed, in the form of the call's kind."""
+    if call.kind == "mcp":
+        return Draft(
+            AgentMcpToolResult(mcp_tool_use_id=call.id, content=content, is_error=is_error)
         )
-    )
+    return Draft(AgentToolResult(tool_use_id=call.id, content=content, is_error=is_error))
 
 
 def abandoned_span(span_id: str) -> Draft:
@@ -161,13 +227,13 @@ def interruption(state: SessionState, now: datetime) -> tuple[Draft, ...]:
         *(Draft(item.event, id=item.id) for item in earlier),
         stop,
     )
-    if state.status == "running" or state.calls:
+    if state.status != "idle" or state.calls:
         return (*drafts, *go_idle(state, StopReason(type="end_turn"), now))
     return drafts
 
 
 def _close_calls(state: SessionState) -> tuple[Draft, ...]:
-    return tuple(tool_error(call.id, INTERRUPTED) for call in state.calls)
+    return tuple(tool_error(call, INTERRUPTED) for call in state.calls)
 
 
 def _flush(state: SessionState) -> tuple[Draft, ...]:

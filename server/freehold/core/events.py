@@ -10,7 +10,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    model_serializer,
+)
 
 from freehold.core import times
 
@@ -196,13 +203,23 @@ class SessionError(_Event):
 
 
 class SessionUpdated(_Event):
-    """Only the fields that changed are set."""
+    """Only the fields that changed are set. A budget set to ``None`` was removed."""
 
     type: Literal["session.updated"] = "session.updated"
     title: str | None = None
     metadata: dict[str, str] | None = None
     agent: Json | None = None
     budget: Json | None = None
+
+    @model_serializer(mode="wrap")
+    def _changes(self, handler: SerializerFunctionWrapHandler) -> Json:
+        given: Json = handler(self)
+        changed = {name: given[name] for name in given if name == "type" or self.changed(name)}
+        return changed | ({"budget": self.budget} if self.changed("budget") else {})
+
+    def changed(self, name: str) -> bool:
+        """Whether the update touched this field."""
+        return name in self.model_fields_set
 
 
 class SessionUsage(_Event):
@@ -227,6 +244,16 @@ class ModelUsage(_Model):
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int = 0
     speed: Literal["standard", "fast"] | None = None
+
+    @property
+    def context(self) -> int:
+        """Tokens the conversation takes up once the answer is part of it."""
+        return (
+            self.input_tokens
+            + self.cache_creation_input_tokens
+            + self.cache_read_input_tokens
+            + self.output_tokens
+        )
 
 
 class ModelRequestStart(_Event):
@@ -270,6 +297,22 @@ class SandboxAttached(_Event):
     sandbox_id: str | None
 
 
+class CallStarted(_Event):
+    """A call that must not run twice is about to run where nobody keeps a journal of it."""
+
+    type: Literal["call.started"] = "call.started"
+    call_id: str
+
+
+class McpToolsListed(_Event):
+    """What an MCP server answered when it was asked for its tools."""
+
+    type: Literal["mcp.tools_listed"] = "mcp.tools_listed"
+    server: str
+    tools: list[Json]
+    """``name``, ``description`` and ``input_schema`` of each, sorted by name."""
+
+
 class SessionArchived(_Event):
     """The client archived the session. The hosted service shows no event for it (spec 25)."""
 
@@ -308,6 +351,8 @@ Event = Annotated[
     | ModelRequestEnd
     | InputAccepted
     | SandboxAttached
+    | CallStarted
+    | McpToolsListed
     | SessionArchived,
     Field(discriminator="type"),
 ]
@@ -315,7 +360,15 @@ Event = Annotated[
 EVENT: TypeAdapter[Event] = TypeAdapter(Event)
 CLIENT_EVENT: TypeAdapter[ClientEvent] = TypeAdapter(ClientEvent)
 
-PRIVATE_TYPES = frozenset({"input.accepted", "sandbox.attached", "session.archived"})
+PRIVATE_TYPES = frozenset(
+    {
+        "input.accepted",
+        "sandbox.attached",
+        "call.started",
+        "mcp.tools_listed",
+        "session.archived",
+    }
+)
 
 
 class Record(_Model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import reduce
 from typing import Any
@@ -9,9 +10,14 @@ from typing import Any
 from freehold.core import times
 from freehold.core.events import (
     AgentCustomToolUse,
+    AgentMcpToolResult,
+    AgentMcpToolUse,
+    AgentThreadContextCompacted,
     AgentToolResult,
     AgentToolUse,
+    CallStarted,
     InputAccepted,
+    McpToolsListed,
     ModelRequestEnd,
     ModelRequestStart,
     Record,
@@ -23,17 +29,20 @@ from freehold.core.events import (
     SessionStatusRescheduled,
     SessionStatusRunning,
     SessionStatusTerminated,
+    SessionUpdated,
     SessionUsage,
     StopReason,
-    SystemMessage,
     ThreadStatusIdle,
+    ThreadStatusRescheduled,
     ThreadStatusRunning,
     UserCustomToolResult,
     UserInterrupt,
     UserMessage,
     UserToolConfirmation,
 )
+from freehold.core.prices import Rates
 from freehold.core.state import END_TURN, OpenCall, PendingInput, SessionState
+from freehold.core.web_rules import WEB_SEARCH
 
 _SAMPLE_AGAIN = frozenset({"pause_turn"})
 
@@ -64,22 +73,34 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
     match record.event:
         case InputAccepted(input_id=input_id, event=event):
             return {"inputs": (*state.inputs, PendingInput(id=input_id, event=event))}
-        case UserMessage() | SystemMessage():
+        case UserMessage():
             return {"owes_sampling": True}
         case UserInterrupt():
             return {"owes_sampling": False, "ending": END_TURN, "ending_details": None}
         case UserToolConfirmation(tool_use_id=call_id, result=verdict, deny_message=message):
-            return {"calls": _settled(state, call_id, verdict, message)}
-        case AgentToolUse() | AgentCustomToolUse():
+            change = {"verdict": verdict, "deny_message": message}
+            return {"calls": _with(state, call_id, change)}
+        case AgentToolUse() | AgentMcpToolUse() | AgentCustomToolUse():
             return {"calls": (*state.calls, _opened(record, record.event))}
-        case AgentToolResult(tool_use_id=call_id):
+        case AgentToolResult(tool_use_id=call_id, is_error=failed):
+            return _closed(state, call_id) | _searched(state, call_id, failed)
+        case AgentMcpToolResult(mcp_tool_use_id=call_id):
             return _closed(state, call_id)
         case UserCustomToolResult(custom_tool_use_id=call_id):
             return _closed(state, call_id)
+        case CallStarted(call_id=call_id):
+            return {"calls": _with(state, call_id, {"started": True})}
         case ModelRequestStart():
             return {"open_span": record.id, "owes_sampling": False}
         case ModelRequestEnd() as end:
             return _sampled(state, record, end)
+        case McpToolsListed(server=server):
+            return {"mcp_listed": (*state.mcp_listed, server)}
+        case SessionUpdated(agent=agent) if agent is not None:
+            # Its servers may be others now, or elsewhere.
+            return {"mcp_listed": (), "mcp_failed": ()}
+        case SessionError(error={"mcp_server_name": str(server)}):
+            return {"mcp_failed": (*state.mcp_failed, server)}
         case SessionError(error=error):
             return _failed(error["retry_status"]["type"])
         case SessionStatusRunning():
@@ -90,6 +111,9 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
                 "ending": END_TURN,
                 "ending_details": None,
                 "halted": False,
+                "retry_at": None,
+                "attempts": state.attempts if state.status == "rescheduling" else 0,
+                "mcp_failed": state.mcp_failed if state.status == "rescheduling" else (),
             }
         case ThreadStatusRunning():
             return {"thread_running": True}
@@ -102,43 +126,52 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
                 "status": "idle",
                 "stop_reason": reason,
                 "thread_reason": None,
-                "owes_sampling": False,
+                # A session that paused at its budget goes on where it was when that is raised.
+                "owes_sampling": state.owes_sampling and reason.type == "budget_reached",
                 **_stopped_running(state, record),
             }
+        case SessionUpdated() as updated if updated.changed("budget"):
+            budget = updated.budget
+            return {"budget": None if budget is None else int(budget["max_list_cost"]["amount"])}
+        case ThreadStatusRescheduled():
+            return {"thread_running": False}
         case SessionStatusRescheduled():
-            return {"status": "rescheduling", **_stopped_running(state, record)}
+            wait = record.private or {}
+            return {
+                "status": "rescheduling",
+                "attempts": state.attempts + 1,
+                "retry_at": times.from_micros(wait.get("retry_at", 0)),
+                "thread_running": False,
+                **_stopped_running(state, record),
+            }
         case SessionStatusTerminated():
             return _ended(state, record)
         case SessionArchived():
             return {"archived": True, **_ended(state, record)}
         case SessionDeleted():
             return {"deleted": True, **_ended(state, record)}
+        case AgentThreadContextCompacted():
+            return {"context_full": False, "compactions": state.compactions + 1}
         case SandboxAttached(sandbox_id=sandbox_id):
             return {"sandbox_id": sandbox_id}
         case _:
             return {}
 
 
-def _opened(record: Record, event: AgentToolUse | AgentCustomToolUse) -> OpenCall:
-    builtin = isinstance(event, AgentToolUse)
-    return OpenCall(
-        id=record.id,
-        kind="builtin" if builtin else "custom",
-        name=event.name,
-        input=event.input,
-        seq=record.seq,
-        permission=event.evaluated_permission if isinstance(event, AgentToolUse) else None,
-    )
+def _opened(record: Record, event: AgentToolUse | AgentMcpToolUse | AgentCustomToolUse) -> OpenCall:
+    call = OpenCall(id=record.id, kind="custom", name=event.name, input=event.input, seq=record.seq)
+    match event:
+        case AgentToolUse(evaluated_permission=permission):
+            return call.model_copy(update={"kind": "builtin", "permission": permission})
+        case AgentMcpToolUse(evaluated_permission=permission, mcp_server_name=server):
+            change = {"kind": "mcp", "permission": permission, "server": server}
+            return call.model_copy(update=change)
+    return call
 
 
-def _settled(
-    state: SessionState, call_id: str, verdict: str, message: str | None
-) -> tuple[OpenCall, ...]:
+def _with(state: SessionState, call_id: str, change: dict[str, Any]) -> tuple[OpenCall, ...]:
     return tuple(
-        call.model_copy(update={"verdict": verdict, "deny_message": message})
-        if call.id == call_id
-        else call
-        for call in state.calls
+        call.model_copy(update=change) if call.id == call_id else call for call in state.calls
     )
 
 
@@ -149,16 +182,37 @@ def _closed(state: SessionState, call_id: str) -> dict[str, Any]:
     return {"calls": remaining, "owes_sampling": not remaining or state.owes_sampling}
 
 
+def _searched(state: SessionState, call_id: str, failed: bool | None) -> dict[str, Any]:
+    """A search that was made is counted: it has its price (spec 10, rule 5)."""
+    name = next((call.name for call in state.calls if call.id == call_id), None)
+    if name != WEB_SEARCH or failed:
+        return {}
+    count = state.usage.web_search_requests + 1
+    return {"usage": state.usage.model_copy(update={"web_search_requests": count})}
+
+
 def _sampled(state: SessionState, record: Record, end: ModelRequestEnd) -> dict[str, Any]:
-    change: dict[str, Any] = {"open_span": None, "usage": state.usage.plus(end.model_usage)}
+    answer = record.private or {}
+    price = answer.get("price")
+    change: dict[str, Any] = {
+        "open_span": None,
+        "attempts": 0,
+        "usage": state.usage.plus(end.model_usage, None if price is None else Rates(**price)),
+    }
     if end.is_error:
         # The model has not answered, and what it had begun to ask for does not count. Whether
         # to sample again is for what follows to say.
         change["usage"] = state.usage
+        change["attempts"] = state.attempts
         change["owes_sampling"] = True
         change["calls"] = ()
         return change
-    answer = record.private or {}
+    if answer.get("compaction"):
+        change["owes_sampling"] = True
+        return change
+    change["context_full"] = end.model_usage.context >= answer.get("compact_at", math.inf)
+    if not change["context_full"]:
+        change["compactions"] = 0
     if answer.get("stop_reason") in _SAMPLE_AGAIN:
         change["owes_sampling"] = True
     if answer.get("stop_reason") == "refusal":

@@ -21,6 +21,7 @@ ENVIRONMENTS_PAGE_MAX = 1000
 EVENTS_PAGE_DEFAULT = 100
 EVENTS_PAGE_MAX = 1000
 THREADS_PAGE_MAX = 1000
+MODELS_PAGE_MAX = 1000
 """Spec 1.8; for sessions and events the choices of spec 25, number 8."""
 
 AGENT_NAME = 256
@@ -59,4 +60,18 @@ DENY_MESSAGE = 10_000
 RUBRIC = 262_144
 SYSTEM_BLOCKS = 1000
 EVENT_DELTAS = 100
-"""Spec 5.2, 6.1, 6.3; events per request is the choice of spec 25, number 10."""
+CENTS_DIGITS = 16
+"""Spec 5.2, 6.1, 6.3; events per request is the choice of spec 25, number 10; the digits of a
+budget are ours."""
+
+VAULT_DISPLAY_NAME = 255
+CREDENTIALS = 20
+CREDENTIAL_TOKEN = 8192
+CREDENTIAL_URL = 2047
+REFRESH_TOKEN = 4096
+CLIENT_ID = 1024
+CLIENT_SECRET = 512
+OAUTH_SCOPE = 8192
+SECRET_NAME = 255
+CREDENTIAL_HOSTS = 16
+"""Spec 14.2, 14.3, appendix A; the length of a variable's name is ours."""

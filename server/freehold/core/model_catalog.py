@@ -160,16 +160,26 @@ def describe(model_id: str) -> ModelCapabilities:
         return UNKNOWN
     if name.startswith("claude-mythos-preview"):
         return _ADAPTIVE_46
-    match = _NAME_FIRST.match(name) or _VERSION_FIRST.match(name)
-    if match is None or match["family"] not in _FAMILIES:
+    known = identify(model_id)
+    if known is None or known[0] not in _FAMILIES:
         return _CLAUDE
-    asked: Version = (int(match["major"]), int(match["minor"] or 0))
+    family, asked = known
     best = _CLAUDE_3
-    for version, capabilities in _FAMILIES[match["family"]]:
+    for version, capabilities in _FAMILIES[family]:
         if version > asked:
             break
         best = capabilities
     return best
+
+
+def identify(model_id: str) -> tuple[str, Version] | None:
+    """Family and version of a Claude model's id in any of the forms that :func:`describe` takes;
+    ``None`` for every other id."""
+    name = _PREFIX.sub("", model_id.strip().lower(), count=1)
+    match = _NAME_FIRST.match(name) or _VERSION_FIRST.match(name)
+    if match is None:
+        return None
+    return match["family"], (int(match["major"]), int(match["minor"] or 0))
 
 
 def thinking_param(model_id: str, effort: str | None) -> dict[str, object] | None:
@@ -178,7 +188,11 @@ def thinking_param(model_id: str, effort: str | None) -> dict[str, object] | Non
     A model that thinks by budget has no effort, or one that does not reach its thinking, so the
     wish for effort sets the budget there.
     """
-    capabilities = describe(model_id)
+    return thinking_for(describe(model_id), effort)
+
+
+def thinking_for(capabilities: ModelCapabilities, effort: str | None) -> dict[str, object] | None:
+    """As :func:`thinking_param`, for a model that can do this much."""
     if capabilities.thinking == "adaptive":
         return {"type": "adaptive"}
     if capabilities.thinking == "budget":

@@ -8,6 +8,7 @@ from typing import Literal
 
 from freehold.core.events import Json
 from freehold.core.state import CallKind, Permission
+from freehold.core.web_rules import WEB_TOOLS
 
 SANDBOX_TOOLS = ("bash", "read", "write", "edit", "glob", "grep")
 
@@ -38,7 +39,7 @@ def evaluate(tools: Sequence[Json], name: str) -> Evaluation:
     """Judge a call by the agent's resolved ``tools``; a tool it does not have is denied."""
     if any(entry["name"] == name for entry in custom_tools(tools)):
         return Evaluation("custom", None, None)
-    policy = _policy(tools, name) if name in SANDBOX_TOOLS else None
+    policy = _policy(tools, name) if name in (*SANDBOX_TOOLS, *WEB_TOOLS) else None
     if policy is None:
         return _DENIED
     permission: Literal["allow", "ask"] = "allow" if policy == "always_allow" else "ask"

@@ -8,14 +8,16 @@ request has to read the log.
 from __future__ import annotations
 
 from datetime import datetime
+from fractions import Fraction
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from freehold.core import prices, times
 from freehold.core.events import ClientEvent, Json, ModelUsage, StopReason
 
 Status = Literal["idle", "running", "rescheduling", "terminated"]
-CallKind = Literal["builtin", "custom"]
+CallKind = Literal["builtin", "mcp", "custom"]
 Permission = Literal["allow", "ask", "deny"]
 
 
@@ -41,6 +43,10 @@ class OpenCall(_Model):
     """Where the log says that the model asked for it."""
     permission: Permission | None = None
     """As evaluated when the model asked; custom tools have none (spec 12.4)."""
+    server: str | None = None
+    """The MCP server whose tool it is."""
+    started: bool = False
+    """It may have run although there is no result: it must not run again."""
     verdict: Literal["allow", "deny"] | None = None
     """The client's answer to an ``ask``."""
     deny_message: str | None = None
@@ -59,9 +65,14 @@ class Usage(_Model):
     cache_creation_input_tokens: int = 0
     cache_read_input_tokens: int = 0
     requests: int = 0
+    web_search_requests: int = 0
+    token_cost: int = 0
+    """List price of the tokens, in picodollars; each request's at the price of its day."""
+    unpriced: bool = False
+    """A request was answered by a model without a list price, so the cost is not known."""
 
-    def plus(self, more: ModelUsage) -> Usage:
-        """The sum."""
+    def plus(self, more: ModelUsage, rates: prices.Rates | None = None) -> Usage:
+        """The sum; ``rates`` are the price of ``more``."""
         return Usage(
             input_tokens=self.input_tokens + more.input_tokens,
             output_tokens=self.output_tokens + more.output_tokens,
@@ -69,7 +80,15 @@ class Usage(_Model):
             + more.cache_creation_input_tokens,
             cache_read_input_tokens=self.cache_read_input_tokens + more.cache_read_input_tokens,
             requests=self.requests + 1,
+            web_search_requests=self.web_search_requests,
+            token_cost=self.token_cost + (rates.cost(more) if rates is not None else 0),
+            unpriced=self.unpriced or rates is None,
         )
+
+    @property
+    def cost(self) -> int:
+        """Picodollars of tokens and searches, as far as prices are known."""
+        return self.token_cost + self.web_search_requests * prices.WEB_SEARCH
 
 
 END_TURN = StopReason(type="end_turn")
@@ -96,6 +115,14 @@ class SessionState(_Model):
     ending: StopReason = END_TURN
     """What the next idle will give as its reason, unless calls wait for the client."""
     ending_details: Json | None = None
+    attempts: int = 0
+    """Model requests that failed one after the other, of those that were worth retrying."""
+    retry_at: datetime | None = None
+    """When a rescheduled session runs again."""
+    context_full: bool = False
+    """The last request came near the model's window; the conversation is summed up first."""
+    compactions: int = 0
+    """Summaries made one after the other without getting away from the window's edge."""
     halted: bool = False
     """The turn broke; nothing more is tried until the next one."""
     fatal: bool = False
@@ -105,14 +132,25 @@ class SessionState(_Model):
     """The primary thread is idle for this reason and the session has not said so yet."""
     usage_told: bool = False
     """The usage that precedes that idle is in the log."""
+    mcp_listed: tuple[str, ...] = ()
+    """MCP servers whose tools are in the log."""
+    mcp_failed: tuple[str, ...] = ()
+    """MCP servers of which this run has said that they fail; they are asked again in the next."""
     sandbox_id: str | None = None
     """The sandbox that the newest tool calls ran in."""
     usage: Usage = Usage()
     active_micros: int = 0
     """Time spent running, without the present run."""
     running_since: datetime | None = None
+    budget: int | None = None
+    """The list cost at which no model request is made any more, in cents."""
     archived: bool = False
     deleted: bool = False
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the session has to be woken although nobody sends anything; what timers watch."""
+        return self.retry_at if self.status == "rescheduling" else None
 
     @property
     def abandoned(self) -> bool:
@@ -124,7 +162,32 @@ class SessionState(_Model):
         """Whether a runner would find something to do; what the start-up sweep looks for."""
         if self.status == "terminated" or self.deleted:
             return False
-        return self.status != "idle" or bool(self.inputs)
+        if self.status != "idle":
+            return True
+        return (self.has_news or self.owes_sampling) and not self.at_budget()
+
+    def ran(self, now: datetime | None = None) -> int:
+        """Microseconds spent running until ``now``, or until the present run began."""
+        if self.running_since is None or now is None:
+            return self.active_micros
+        run = times.to_micros(now) - times.to_micros(self.running_since)
+        return self.active_micros + max(0, run)
+
+    def consumed(self, now: datetime | None = None) -> Fraction:
+        """The list cost until ``now`` in picodollars, exact, as far as prices are known."""
+        return self.usage.cost + prices.RUNNING_TIME * self.ran(now)
+
+    def at_budget(self, now: datetime | None = None) -> bool:
+        """Whether the budget is used up, or nobody can say so because a price is missing."""
+        if self.budget is None:
+            return False
+        cap = self.budget * prices.PICODOLLARS_PER_CENT
+        return self.usage.unpriced or self.consumed(now) >= cap
+
+    @property
+    def has_news(self) -> bool:
+        """Whether an input waits that starts a turn; a system message only goes with one."""
+        return any(item.event.type != "system.message" for item in self.inputs)
 
     @property
     def waiting(self) -> tuple[str, ...]:

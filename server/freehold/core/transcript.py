@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from freehold.core.events import (
     AgentCustomToolUse,
+    AgentMcpToolResult,
+    AgentMcpToolUse,
+    AgentThreadContextCompacted,
     AgentToolResult,
     AgentToolUse,
     Content,
     Json,
+    McpToolsListed,
     ModelRequestEnd,
     Record,
+    SessionUpdated,
+    SystemMessage,
     UserCustomToolResult,
     UserMessage,
 )
@@ -22,12 +28,20 @@ EMPTY_RESULT = "(no output)"
 
 
 class Transcript:
-    """The messages of one thread up to ``seq``. Grows only; earlier messages never change."""
+    """The messages of one thread up to ``seq``.
+
+    Grows only, earlier messages never change, until a compaction puts a summary in their place.
+    """
 
     def __init__(self) -> None:
         self.seq = 0
         self.messages: list[Json] = []
+        self.mcp_tools: dict[str, list[Json]] = {}
+        """What each MCP server answered when it was asked for its tools."""
+        self.user_texts: list[str] = []
+        """What the user wrote, and nobody else: what calls are judged by (spec 12.4)."""
         self._provider_ids: dict[str, str] = {}
+        self._held: list[Json] = []
 
     def extend(self, record: Record) -> None:
         """Take in the next record; those already seen are passed over.
@@ -42,14 +56,27 @@ class Transcript:
         self.seq = record.seq
         match record.event:
             case UserMessage(content=content):
+                self.user_texts += [block["text"] for block in content if block["type"] == "text"]
                 self._say_user(content)
-            case AgentToolUse() | AgentCustomToolUse():
+            case SystemMessage(content=content):
+                self._held.append({"role": "system", "content": content})
+                self._release()
+            case AgentToolUse() | AgentMcpToolUse() | AgentCustomToolUse():
                 self._provider_ids[record.id] = (record.private or {})["tool_use_id"]
             case ModelRequestEnd(is_error=True):
                 self._provider_ids.clear()
             case ModelRequestEnd():
-                self._say_assistant((record.private or {})["content"])
+                self._say_assistant((record.private or {}).get("content", []))
+            case AgentThreadContextCompacted():
+                summary = (record.private or {})["summary"]
+                self.messages = [{"role": "user", "content": [{"type": "text", "text": summary}]}]
+            case McpToolsListed(server=server, tools=tools):
+                self.mcp_tools[server] = tools
+            case SessionUpdated(agent=agent) if agent is not None:
+                self.mcp_tools.clear()
             case AgentToolResult(tool_use_id=call_id, content=content, is_error=failed):
+                self._answer(call_id, content, failed)
+            case AgentMcpToolResult(mcp_tool_use_id=call_id, content=content, is_error=failed):
                 self._answer(call_id, content, failed)
             case UserCustomToolResult(custom_tool_use_id=call_id, content=content, is_error=failed):
                 self._answer(call_id, content, failed)
@@ -61,6 +88,13 @@ class Transcript:
             self.messages[-1]["content"].extend(content)
         else:
             self.messages.append({"role": "user", "content": list(content)})
+        self._release()
+
+    def _release(self) -> None:
+        """A system message stands after a user's: one that came before any waits for it."""
+        if self.messages and self.messages[-1]["role"] == "user":
+            self.messages += self._held
+            self._held = []
 
     def _say_assistant(self, content: Content) -> None:
         # An answer without content is legal to receive and not to send back.

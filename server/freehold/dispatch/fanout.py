@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+
+from freehold.ports.dispatcher import Preview, PreviewKind
+
+PENDING_CHARACTERS = 65_536
+"""Preview text that waits for one listener at most; beyond it the event's rest is not shown."""
 
 
 class InProcessFanout:
@@ -22,14 +28,30 @@ class InProcessFanout:
             topic.newest = seq
             topic.ring()
 
-    def subscribe(self, session_id: str) -> InProcessSubscription:
+    def preview(self, session_id: str, preview: Preview) -> None:
+        """Show a piece of an event to those who asked for its kind. Never blocks."""
+        topic = self._topics.get(session_id)
+        if topic is None:
+            return
+        for screen in topic.screens:
+            if screen.show(preview):
+                topic.ring()
+
+    def subscribe(
+        self, session_id: str, previews: frozenset[PreviewKind] = frozenset()
+    ) -> InProcessSubscription:
         """Start to listen. What is published from now on wakes the subscription."""
         topic = self._topics.setdefault(session_id, _Topic())
         topic.listeners += 1
-        return InProcessSubscription(self, session_id, topic)
+        screen = PreviewScreen(previews) if previews else None
+        if screen is not None:
+            topic.screens.append(screen)
+        return InProcessSubscription(self, session_id, topic, screen)
 
-    def _leave(self, session_id: str, topic: _Topic) -> None:
+    def _leave(self, session_id: str, topic: _Topic, screen: PreviewScreen | None) -> None:
         topic.listeners -= 1
+        if screen is not None:
+            topic.screens.remove(screen)
         if not topic.listeners:
             del self._topics[session_id]
 
@@ -45,6 +67,7 @@ class _Topic:
         self.newest = 0
         self.listeners = 0
         self.bell = asyncio.Event()
+        self.screens: list[PreviewScreen] = []
         self._ringing = False
 
     def ring(self) -> None:
@@ -59,10 +82,69 @@ class _Topic:
         bell.set()
 
 
+class PreviewScreen:
+    """What one listener has yet to be shown of events in the making; bounded.
+
+    An event that a listener has not been shown the start of is not shown to it at all, and once
+    a piece had to be dropped neither is the rest: what it sees is always a prefix.
+    """
+
+    def __init__(self, kinds: frozenset[PreviewKind]) -> None:
+        self._kinds = kinds
+        self._waiting: list[Preview] = []
+        self._characters = 0
+        self._current: str | None = None
+        self.shown = 0
+        self.shed = 0
+
+    def show(self, preview: Preview) -> bool:
+        """Take a piece in, if it is wanted and there is room; whether it was taken."""
+        if preview.kind not in self._kinds:
+            return False
+        if preview.text is None:
+            self._current = preview.event_id
+        elif preview.event_id != self._current:
+            self.shed += 1
+            return False
+        elif self._characters + len(preview.text) > PENDING_CHARACTERS:
+            self._current = None
+            self.shed += 1
+            return False
+        self.shown += 1
+        self._characters += len(preview.text or "")
+        last = self._waiting[-1] if self._waiting else None
+        if last is not None and preview.text is not None and _continues(last, preview):
+            self._waiting[-1] = replace(last, text=f"{last.text}{preview.text}")
+        else:
+            self._waiting.append(preview)
+        return True
+
+    def take(self) -> list[Preview]:
+        """What waits; nothing waits afterwards."""
+        waiting, self._waiting, self._characters = self._waiting, [], 0
+        return waiting
+
+    def __bool__(self) -> bool:
+        return bool(self._waiting)
+
+
+def _continues(last: Preview, following: Preview) -> bool:
+    return (last.event_id, last.index) == (following.event_id, following.index) and (
+        last.text is not None
+    )
+
+
 class InProcessSubscription:
     """One listener of one session (:class:`ports.dispatcher.Subscription`)."""
 
-    def __init__(self, fanout: InProcessFanout, session_id: str, topic: _Topic) -> None:
+    def __init__(
+        self,
+        fanout: InProcessFanout,
+        session_id: str,
+        topic: _Topic,
+        screen: PreviewScreen | None = None,
+    ) -> None:
+        self._screen = screen
         self._fanout = fanout
         self._session_id = session_id
         self._topic = topic
@@ -72,7 +154,7 @@ class InProcessSubscription:
         """Return the newest ``seq`` heard of as soon as it exceeds ``after``.
 
         Returns the newest known value, which may be ``after`` or less, when ``timeout`` seconds
-        pass first.
+        pass first or previews wait to be taken.
 
         Raises:
             RuntimeError: the subscription is closed.
@@ -82,14 +164,18 @@ class InProcessSubscription:
         topic = self._topic
         try:
             async with asyncio.timeout(timeout):
-                while topic.newest <= after:
+                while topic.newest <= after and not self._screen:
                     await topic.bell.wait()
         except TimeoutError:
             pass
         return topic.newest
 
+    def take(self) -> list[Preview]:
+        """The previews that came since the last call, oldest first."""
+        return self._screen.take() if self._screen is not None else []
+
     def close(self) -> None:
         """Stop listening. Safe to call twice."""
         if not self._closed:
             self._closed = True
-            self._fanout._leave(self._session_id, self._topic)
+            self._fanout._leave(self._session_id, self._topic, self._screen)

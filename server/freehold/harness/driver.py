@@ -12,32 +12,45 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from freehold.core.commands import CallModel, RunTool, Write
-from freehold.core.decide import decide
+from freehold.core.catalog import Catalog
+from freehold.core.commands import CallModel, Compact, ListTools, RunTool, Write
+from freehold.core.decide import decide, tool_error
 from freehold.core.drafts import Draft, Draughtsman
+from freehold.core.events import CallStarted
+from freehold.core.mcp import unlisted
 from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall, SessionState
 from freehold.errors import SandboxUnavailable
-from freehold.harness.model_turn import sample
+from freehold.harness.backoff import Backoff
+from freehold.harness.judge import Judge
+from freehold.harness.mcp import LOST, McpTools
+from freehold.harness.model_turn import Sampler
 from freehold.harness.sessions import Fenced, SessionGone, SessionHandle, Sessions
 from freehold.harness.tools import Hands, attached, lost, unavailable
+from freehold.harness.web import WebTools, is_web_call
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout, Subscription
 from freehold.ports.log import EventLog, Transaction
 from freehold.ports.model import Model
 from freehold.ports.sandbox import SandboxProvider
+from freehold.ports.web import Web
 
 log = logging.getLogger(__name__)
 
-Work = CallModel | RunTool
+Work = CallModel | Compact | ListTools | RunTool
 
 
-def plan(pen: Draughtsman) -> Work | None:
-    """Write down all that needs no doing, up to the next command that does."""
+def plan(pen: Draughtsman, servers: Sequence[str] = ()) -> Work | None:
+    """Write down all that needs no doing, up to the next command that does.
+
+    ``servers`` are the agent's MCP servers: the model is asked once they all were (spec 12.5).
+    """
     while True:
         command = decide(pen.state, pen.now)
         if not isinstance(command, Write):
-            if isinstance(command, CallModel):
+            if isinstance(command, CallModel) and (missing := unlisted(pen.state, servers)):
+                return ListTools(missing)
+            if isinstance(command, CallModel | Compact):
                 pen.write(*command.opening)
             return command
         pen.write(*command.drafts)
@@ -62,21 +75,39 @@ class Driver:
         log: EventLog,
         sessions: Sessions,
         sandboxes: SandboxProvider,
+        mcp: McpTools,
         model: Model,
         fanout: Fanout,
         clock: Clock,
+        web: Web,
+        backoff: Backoff | None = None,
+        compact_at: float = 0.8,
+        catalog: Catalog | None = None,
+        auto_model: str | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
-        self._sandboxes = sandboxes
         self._hands = Hands(sandboxes)
-        self._model = model
+        self._web = WebTools(web, log)
+        self._mcp = mcp
+        self._sampler = Sampler(
+            model,
+            sandboxes.layout,
+            fanout,
+            clock,
+            backoff or Backoff(),
+            catalog or Catalog(),
+            web,
+            Judge(model, auto_model),
+            compact_at,
+        )
         self._fanout = fanout
         self._clock = clock
 
     async def close(self) -> None:
         """Let go of what is being prepared."""
         await self._hands.close()
+        await self._mcp.close()
 
     async def wake(self, session_id: str) -> None:
         """Carry the session on until it waits for its client or is over."""
@@ -86,7 +117,7 @@ class Driver:
             await self._run(handle, listener)
         except SessionGone:
             self._sessions.forget(session_id)
-            await self._hands.remove(session_id)
+            await self._let_go(session_id)
         except Fenced as error:
             log.warning("%s; this runner stops", error)
         finally:
@@ -96,20 +127,26 @@ class Driver:
         facts: Sequence[Draft] = ()
         found: int | None = None
         while True:
+            spec = await handle.spec()
+            servers = [server["name"] for server in spec.agent["mcp_servers"]]
             async with self._log.transaction() as tx:
                 pen = await self._pen(handle, tx)
                 if found is None:
                     found = pen.state.seq
                 pen.write(*facts)
-                work = plan(pen)
+                work = plan(pen, servers)
                 await handle.save(tx, pen)
             if work is None:
                 break
             job = _Job(handle, listener, pen.state, found)
             facts = await self._carry_out(job, work)
         if pen.state.abandoned:
-            await self._hands.remove(handle.session_id)
+            await self._let_go(handle.session_id)
             self._sessions.forget(handle.session_id)
+
+    async def _let_go(self, session_id: str) -> None:
+        await self._mcp.forget(session_id)
+        await self._hands.remove(session_id)
 
     async def _pen(self, handle: SessionHandle, tx: Transaction) -> Draughtsman:
         return Draughtsman(
@@ -134,7 +171,8 @@ class Driver:
                     seen = hearing.result()
                     now = await job.handle.state(at_least=seen)
                     if now.interrupted or now.status == "terminated":
-                        if isinstance(work, RunTool):
+                        sandboxed = isinstance(work, RunTool) and work.call.kind == "builtin"
+                        if isinstance(work, RunTool) and sandboxed and not is_web_call(work.call):
                             await self._hands.stop(job.handle, work.call)
                         return ()
             return doing.result()
@@ -144,14 +182,30 @@ class Driver:
                 await asyncio.gather(doing, return_exceptions=True)
 
     async def _perform(self, job: _Job, work: Work) -> Sequence[Draft]:
+        if isinstance(work, ListTools):
+            return await self._mcp.list_tools(job.handle, work.servers)
         if isinstance(work, RunTool):
+            if work.call.kind == "mcp":
+                return await self._run_mcp(job, work.call)
+            if is_web_call(work.call):
+                return await self._web.run(job.handle, work.call)
             return await self._run_tool(job, work.call)
+        if isinstance(work, Compact):
+            return await self._sampler.compact(job.handle, job.state)
         spec = await job.handle.spec()
         if job.state.sandbox_id is None and enabled_builtins(spec.agent["tools"]):
             self._hands.warm(job.handle)
-        if job.state.open_span is None:
-            raise AssertionError("a model request without an open span")
-        return await sample(job.handle, job.state.open_span, self._model, self._sandboxes.layout)
+        return await self._sampler.sample(job.handle, job.state)
+
+    async def _run_mcp(self, job: _Job, call: OpenCall) -> Sequence[Draft]:
+        if call.started:
+            return (tool_error(call, LOST),)
+        # Nobody keeps a journal of what runs there: should we die now, it does not run again.
+        async with self._log.transaction() as tx:
+            pen = await self._pen(job.handle, tx)
+            pen.write(Draft(CallStarted(call_id=call.id)))
+            await job.handle.save(tx, pen)
+        return await self._mcp.call(job.handle, pen.state, call)
 
     async def _run_tool(self, job: _Job, call: OpenCall) -> Sequence[Draft]:
         try:

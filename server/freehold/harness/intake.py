@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from freehold.core.accept import accept
+from freehold.core.accept import accept, resume
+from freehold.core.catalog import Catalog
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import (
     ClientEvent,
@@ -16,6 +17,7 @@ from freehold.core.events import (
     SessionArchived,
     SessionDeleted,
     SessionUpdated,
+    SystemMessage,
     UserCustomToolResult,
 )
 from freehold.core.state import SessionState
@@ -31,7 +33,14 @@ _ACTIVE = frozenset({"running", "rescheduling"})
 class Intake:
     """Appends what clients send and wakes the sessions that have to act on it."""
 
-    def __init__(self, sessions: Sessions, dispatcher: Dispatcher, clock: Clock) -> None:
+    def __init__(
+        self,
+        sessions: Sessions,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        catalog: Catalog | None = None,
+    ) -> None:
+        self._catalog = catalog or Catalog()
         self._sessions = sessions
         self._dispatcher = dispatcher
         self._clock = clock
@@ -43,6 +52,7 @@ class Intake:
             primary_thread_id=spec.primary_thread_id,
             agent_name=spec.agent["name"],
             created_at=spec.created_at,
+            budget=spec.budget,
         )
 
     async def begin(
@@ -76,7 +86,11 @@ class Intake:
     ) -> tuple[SessionState, list[Json]]:
         handle, pen = await self._open(tx, session_id)
         answered = await self._answered_before(tx, pen.state, events)
-        echoes = accept(pen, events, answered.__contains__)
+        takes_system = True
+        if any(isinstance(event, SystemMessage) for event in events):
+            model_id = (await handle.spec()).agent["model"]["id"]
+            takes_system = self._catalog.capabilities(model_id).system_messages
+        echoes = accept(pen, events, answered.__contains__, takes_system=takes_system)
         await handle.save(tx, pen)
         if pen.state.needs_work:
             await self._dispatcher.wake(session_id, tx)
@@ -98,10 +112,16 @@ class Intake:
         return answered
 
     async def updated(self, tx: Transaction, session_id: str, event: SessionUpdated) -> None:
-        """Say in the log what an update changed (spec 5.5)."""
+        """Say in the log what an update changed (spec 5.5).
+
+        A session that had paused at its budget goes on by itself when that is raised or removed.
+        """
         handle, pen = await self._open(tx, session_id)
         pen.write(Draft(event))
+        resume(pen)
         await handle.save(tx, pen)
+        if pen.state.needs_work:
+            await self._dispatcher.wake(session_id, tx)
         tx.on_commit(handle.forget_spec)
 
     async def archive(self, tx: Transaction, session_id: str) -> None:

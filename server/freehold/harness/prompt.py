@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from datetime import datetime
 
 from freehold.core.events import Json
+from freehold.core.mcp import OfferedTool
 from freehold.core.permissions import custom_tools, enabled_builtins
 from freehold.core.toolset import BUILTIN_TOOLS
+from freehold.core.web_tools import offered, web_definitions
 from freehold.ports.log import SessionSpec
 from freehold.ports.model import ModelRequest
 from freehold.ports.sandbox import Layout
 
 
-def build_request(spec: SessionSpec, messages: Sequence[Json], layout: Layout) -> ModelRequest:
+def build_request(
+    spec: SessionSpec,
+    messages: Sequence[Json],
+    layout: Layout,
+    web: Collection[str] = (),
+    mcp_tools: Sequence[OfferedTool] = (),
+) -> ModelRequest:
     """The next request of a session's primary thread.
 
-    System text and tools depend on the agent and the layout alone, so that they stay the same,
-    byte for byte, from turn to turn.
+    System text and tools depend on the session, the server and what MCP servers answered when
+    they were asked (``mcp_tools``), so that they stay the same, byte for byte, from turn to turn.
+    ``web`` names the web tools that the server has.
     """
     agent = spec.agent
     model = agent["model"]
@@ -25,11 +35,46 @@ def build_request(spec: SessionSpec, messages: Sequence[Json], layout: Layout) -
         model=model["id"],
         messages=list(messages),
         system=system_blocks(agent, layout),
-        tools=tool_definitions(agent["tools"]),
+        tools=tool_definitions(offered(agent["tools"], web), spec.created_at)
+        + [tool.definition for tool in mcp_tools],
         effort=effort["type"] if effort else None,
         speed=model.get("speed"),
         inference_geo=model.get("inference_geo"),
     )
+
+
+SUMMARY_PREFACE = (
+    "This session has been going on for longer than fits your context. What follows sums up "
+    "all that came before; the files in the sandbox are as you left them."
+)
+
+_SUM_UP = (
+    "The conversation is about to leave your context. Write down, for yourself, all that is "
+    "needed to go on without it: what the user wants and every constraint they gave, what was "
+    "done and found, decisions and their reasons, files and their paths, commands that matter, "
+    "what failed, what remains to be done and the very next step. Quote names, numbers and "
+    "paths exactly. Do not call tools; answer with the summary alone."
+)
+
+
+def build_summary_request(
+    spec: SessionSpec,
+    messages: Sequence[Json],
+    layout: Layout,
+    web: Collection[str] = (),
+    mcp_tools: Sequence[OfferedTool] = (),
+) -> ModelRequest:
+    """The next request's conversation, with the wish to have it summed up at its end.
+
+    All before the wish is as the last request had it, so what the provider cached is used.
+    """
+    *earlier, last = messages
+    wish = {"type": "text", "text": _SUM_UP}
+    if last["role"] == "user":
+        ending = [{"role": "user", "content": [*last["content"], wish]}]
+    else:
+        ending = [last, {"role": "user", "content": [wish]}]
+    return build_request(spec, [*earlier, *ending], layout, web, mcp_tools)
 
 
 def system_blocks(agent: Json, layout: Layout) -> list[Json]:
@@ -46,11 +91,11 @@ def system_blocks(agent: Json, layout: Layout) -> list[Json]:
     return [{"type": "text", "text": text} for text in blocks]
 
 
-def tool_definitions(tools: Sequence[Json]) -> list[Json]:
-    """The tools as the Messages API wants them declared."""
+def tool_definitions(tools: Sequence[Json], created_at: datetime) -> list[Json]:
+    """The tools of a session created then, as the Messages API wants them declared."""
     builtins = [BUILTIN_TOOLS[name] for name in enabled_builtins(tools)]
     customs = [
         {key: tool[key] for key in ("name", "description", "input_schema")}
         for tool in custom_tools(tools)
     ]
-    return builtins + customs
+    return builtins + web_definitions(tools, created_at) + customs

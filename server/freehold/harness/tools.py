@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from freehold.core.decide import tool_error
+from freehold.core.decide import tool_error, tool_result
 from freehold.core.drafts import Draft
-from freehold.core.events import AgentToolResult, SandboxAttached, SessionError
+from freehold.core.events import SandboxAttached, SessionError
 from freehold.core.state import OpenCall
 from freehold.errors import SandboxError, SandboxLost, SandboxUnavailable
+from freehold.harness.offload import offload
 from freehold.harness.sessions import SessionHandle
 from freehold.ports.sandbox import Sandbox, SandboxProvider, SandboxSpec, ToolCall
 
@@ -67,14 +68,9 @@ class Hands:
             outcome = await sandbox.call(ToolCall(id=call.id, name=call.name, input=call.input))
         except SandboxLost as error:
             log.warning("sandbox of %s was lost: %s", session_id, error)
-            return [Draft(SandboxAttached(sandbox_id=None)), tool_error(call.id, LOST)]
-        return [
-            Draft(
-                AgentToolResult(
-                    tool_use_id=call.id, content=outcome.content, is_error=outcome.is_error
-                )
-            )
-        ]
+            return [Draft(SandboxAttached(sandbox_id=None)), tool_error(call, LOST)]
+        content = await offload(sandbox, call.id, outcome.content)
+        return [tool_result(call, content, is_error=outcome.is_error)]
 
     async def stop(self, handle: SessionHandle, call: OpenCall) -> None:
         """Stop a running call; nothing to do where there is no sandbox to stop it in."""
@@ -106,13 +102,13 @@ def attached(sandbox: Sandbox) -> Draft:
 
 def lost(call: OpenCall, sandbox: Sandbox) -> list[Draft]:
     """The call may have begun in a sandbox that is gone; ``sandbox`` takes its place."""
-    return [attached(sandbox), tool_error(call.id, LOST)]
+    return [attached(sandbox), tool_error(call, LOST)]
 
 
 def unavailable(call: OpenCall, error: SandboxUnavailable) -> list[Draft]:
     """There is no sandbox: the call did not run, and the turn ends here."""
     return [
-        tool_error(call.id, NOT_STARTED),
+        tool_error(call, NOT_STARTED),
         Draft(
             SessionError(
                 error={

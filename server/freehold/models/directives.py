@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from freehold.core import judging
 from freehold.models.demo import demo_replies
 from freehold.models.moments import Moment, now
 from freehold.models.replies import (
@@ -32,6 +33,7 @@ SHELL_TOOL = "bash"
 LONGEST_WAIT = 3_600.0
 
 _DIRECTIVE = re.compile(r"^[ \t]*/(run|tool|say|think|wait|fail|then)(?:[ \t]+(.*?))?[ \t]*$")
+_JUDGE = re.compile(r"^[ \t]*/judge[ \t]+(\S+)[ \t]*$", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[\w.+-]*[ \t]*$")
 _TOOL = re.compile(r"^(?P<name>[A-Za-z0-9_-]{1,128})(?:\s+(?P<input>.*))?$", re.DOTALL)
 _FAIL_OPTION = re.compile(r"^(?:x(?P<times>\d{1,3})|retry_after=(?P<after>\d+(?:\.\d+)?))(?:\s+|$)")
@@ -66,6 +68,8 @@ class BuiltinScript:
 
     def reply(self, request: ModelRequest, attempt: int) -> Reply:
         """See :class:`freehold.models.replies.Script`."""
+        if request.system and request.system[0].get("text") == judging.SYSTEM:
+            return _judgement(request)
         return answer(now(request))
 
 
@@ -259,6 +263,18 @@ def _seconds(directive: Directive) -> float:
             f"not {directive.argument!r}"
         )
     return seconds
+
+
+def _judgement(request: ModelRequest) -> Reply:
+    """A verdict on a tool call, as the last `/judge` of the user's messages tells; else allowed."""
+    question = orjson.loads(now(request).text)
+    told = _JUDGE.findall("\n".join(question["user_messages"]))
+    verdict = told[-1] if told else "allow"
+    if verdict in ERROR_KINDS:
+        return Reply(failures=(Failure(kind=verdict, message=DEFAULT_MESSAGES[verdict]),))
+    if verdict in {"allow", "deny", "ask"}:
+        return Reply(text=f"So the script says.\nVERDICT: {verdict}")
+    return Reply(text=verdict)
 
 
 def _small_talk(text: str) -> str:

@@ -48,19 +48,26 @@ _SPEND_CODES = frozenset(
 _EMPTY_PURSE = re.compile(r"credit balance is too low", re.IGNORECASE)
 
 
-def translate(error: Exception, *, api_key: str | None, base_url: str) -> ModelError:
+def translate(
+    error: Exception,
+    *,
+    api_key: str | None,
+    base_url: str,
+    setting: str = "FREEHOLD_MODEL_API_KEY or ANTHROPIC_API_KEY",
+) -> ModelError:
     """The failure of a request as a :class:`ModelError` that holds no secret.
 
     Args:
         error: what the SDK or the HTTP client raised.
         api_key: the key in use; cut out wherever a message repeats it.
         base_url: the provider, named in messages about the connection.
+        setting: where the key comes from.
     """
     if isinstance(error, anthropic.APIStatusError):
         kind = _kind(error)
         message = _status_message(error)
         if kind == "authentication":
-            message += " (the key comes from FREEHOLD_MODEL_API_KEY or ANTHROPIC_API_KEY)"
+            message += f" (the key comes from {setting})"
         return ModelError(kind, _clean(message, api_key), retry_after=_retry_after(error.response))
     if isinstance(error, anthropic.APITimeoutError | httpx2.TimeoutException):
         return ModelError("connection", f"no answer in time from {base_url}")

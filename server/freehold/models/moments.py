@@ -107,12 +107,22 @@ def tool_result(block: Json) -> ToolResult:
     """A ``tool_result`` block, reduced to its text."""
     content = as_blocks(block.get("content") or [])
     texts = [part["text"] for part in content if part.get("type") == "text"]
-    others = [f"[{part['type']}]" for part in content if part.get("type") != "text"]
+    others = [_shown(part) for part in content if part.get("type") != "text"]
     return ToolResult(
         tool_use_id=block["tool_use_id"],
         text="\n".join([*texts, *others]),
         is_error=bool(block.get("is_error")),
     )
+
+
+def _shown(part: Json) -> str:
+    """What a block that is not text says in text."""
+    if part["type"] == "search_result":
+        return f"{part['title']} <{part['source']}>"
+    source = part.get("source")
+    if part["type"] == "document" and isinstance(source, dict) and source.get("type") == "text":
+        return str(source["data"])
+    return f"[{part['type']}]"
 
 
 def as_blocks(content: str | Content) -> Content:

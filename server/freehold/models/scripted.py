@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -21,7 +21,14 @@ from freehold.errors import ModelError
 from freehold.models import tokens, wire_checks
 from freehold.models.directives import BuiltinScript
 from freehold.models.replies import Failure, Reply, Script
-from freehold.ports.model import BlockStarted, ModelEvent, ModelRequest, ModelResponse, TextDelta
+from freehold.ports.model import (
+    BlockStarted,
+    ModelEvent,
+    ModelRequest,
+    ModelResponse,
+    Relayed,
+    TextDelta,
+)
 from freehold.ports.sandbox import Finding
 
 _REMEMBERED = 1_024
@@ -106,6 +113,13 @@ class ScriptedModel:
             usage=answer.usage,
             stop_details=answer.stop_details,
         )
+
+    async def relay(self, path: str, body: bytes, headers: Mapping[str, str]) -> Relayed:
+        """Answer as over HTTP; see :meth:`freehold.ports.model.Relay.relay`."""
+        # The HTTP side stands on this module.
+        from freehold.models.scripted_relay import relay  # noqa: PLC0415
+
+        return await relay(self, path, body, headers)
 
     async def check(self) -> list[Finding]:
         """Always well."""

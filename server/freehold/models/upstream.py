@@ -8,19 +8,21 @@ orjson, and handed over as bytes.
 
 from __future__ import annotations
 
-import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import anthropic
 import httpx2
 
+from freehold import tls
+from freehold.core.model_catalog import describe
 from freehold.errors import ConfigurationError, ModelError
 from freehold.models import wire
 from freehold.models.accumulate import Accumulator
 from freehold.models.failures import retry_after_seconds, translate
-from freehold.ports.model import ModelEvent, ModelRequest
+from freehold.ports.model import ModelEvent, ModelRequest, Relayed
 from freehold.ports.sandbox import Finding
 
 ANTHROPIC_BASE_URL = "https://api.anthropic.com"
@@ -40,6 +42,7 @@ _NO_KEY = (
 )
 # What servers that need no key are given; the SDK sends nothing without one.
 _PLACEHOLDER_KEY = "none"
+_RELAYED = "freehold.relayed"
 
 
 class UpstreamModel:
@@ -51,6 +54,8 @@ class UpstreamModel:
             A provider other than Anthropic may need none.
         extra_ca_certs: file of CA certificates, or folder of such files, to trust as well.
         timeout: seconds without a byte after which a request has failed.
+        overrides: fields of :class:`ModelCapabilities` that are known better than by model ids.
+        setting: where the key and the URL come from, for messages.
         max_retries: how often the SDK tries again, before the first byte of an answer only, on
             429, 5xx and lost connections, with a wait of up to some seconds.
 
@@ -66,23 +71,28 @@ class UpstreamModel:
         extra_ca_certs: Path | None = None,
         timeout: float = DEFAULT_TIMEOUT,
         max_retries: int = 2,
+        overrides: Mapping[str, object] | None = None,
+        setting: str = "FREEHOLD_MODEL_API_KEY or ANTHROPIC_API_KEY",
     ) -> None:
         # Never the SDK's own default: ANTHROPIC_BASE_URL may well point at this very server.
         self._base_url = _checked_url(base_url or ANTHROPIC_BASE_URL)
         self._api_key = api_key.strip() if api_key and api_key.strip() else None
+        self._overrides = dict(overrides or {})
+        self._setting = setting
         self._anthropic = self._base_url.host == httpx2.URL(ANTHROPIC_BASE_URL).host
         key = self._api_key or _PLACEHOLDER_KEY
+        self._http = anthropic.DefaultAsyncHttpxClient(
+            timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)),
+            event_hooks={"response": [_no_long_waits]},
+            **_tls(extra_ca_certs),
+        )
         self._client = anthropic.AsyncAnthropic(
             api_key=key,
             base_url=self._base_url,
             timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)),
             max_retries=max_retries,
             default_headers=None if self._anthropic else {"x-api-key": key},
-            http_client=anthropic.DefaultAsyncHttpxClient(
-                timeout=httpx2.Timeout(timeout, connect=min(timeout, 10.0)),
-                event_hooks={"response": [_no_long_waits]},
-                **_tls(extra_ca_certs),
-            ),
+            http_client=self._http,
         )
 
     @property
@@ -95,9 +105,10 @@ class UpstreamModel:
         if self._api_key is None and self._anthropic:
             raise ModelError("authentication", _NO_KEY)
         headers = {"content-type": "application/json"}
-        if betas := wire.betas(request):
+        capabilities = replace(describe(request.model), **self._overrides)  # type: ignore[arg-type]
+        if betas := wire.betas(request, capabilities):
             headers["anthropic-beta"] = ",".join(betas)
-        content = wire.encode(request)
+        content = wire.encode(request, capabilities)
         answer = Accumulator()
         stream: anthropic.AsyncStream[Any] | None = None
         try:
@@ -123,6 +134,34 @@ class UpstreamModel:
             if stream is not None:
                 await stream.close()
         yield answer.response()
+
+    async def relay(self, path: str, body: bytes, headers: Mapping[str, str]) -> Relayed:
+        """Pass a request on as it is; see :meth:`freehold.ports.model.Relay.relay`."""
+        if self._api_key is None and self._anthropic:
+            raise ModelError("authentication", _NO_KEY)
+        request = self._http.build_request(
+            "POST",
+            f"{str(self._base_url).rstrip('/')}{path}",
+            content=body,
+            # Compressed answers would come in blocks, and this one is streamed.
+            headers={**headers, "accept-encoding": "identity", **self._credentials()},
+            extensions={_RELAYED: True},
+        )
+        try:
+            response = await self._http.send(request, stream=True)
+        except httpx2.HTTPError as err:
+            raise self._translated(err) from None
+        return Relayed(
+            status=response.status_code,
+            headers=list(response.headers.items()),
+            body=response.aiter_raw(),
+            close=response.aclose,
+        )
+
+    def _credentials(self) -> dict[str, str]:
+        key = self._api_key or _PLACEHOLDER_KEY
+        own = {} if self._anthropic else {"x-api-key": key}
+        return {**self._client.auth_headers, **own}
 
     async def check(self) -> list[Finding]:
         """Whether a key is set and whether the provider answers and takes it."""
@@ -159,7 +198,9 @@ class UpstreamModel:
         return str(self._base_url.copy_with(username=None, password=None)).rstrip("/")
 
     def _translated(self, error: Exception) -> ModelError:
-        return translate(error, api_key=self._api_key, base_url=self._shown_url)
+        return translate(
+            error, api_key=self._api_key, base_url=self._shown_url, setting=self._setting
+        )
 
     def _key_finding(self) -> Finding:
         if self._api_key is not None:
@@ -208,29 +249,14 @@ def _checked_url(base_url: str) -> httpx2.URL:
 
 
 def _tls(extra_ca_certs: Path | None) -> dict[str, Any]:
-    if extra_ca_certs is None:
-        return {}
-    files = sorted(extra_ca_certs.iterdir()) if extra_ca_certs.is_dir() else [extra_ca_certs]
-    context = httpx2.create_ssl_context()
-    loaded = 0
-    for file in files:
-        if extra_ca_certs.is_dir() and file.suffix not in {".pem", ".crt", ".cer"}:
-            continue
-        try:
-            context.load_verify_locations(cafile=file)
-        except (OSError, ssl.SSLError) as err:
-            raise ConfigurationError(f"FREEHOLD_EXTRA_CA_CERTS: {file}: {err}") from None
-        loaded += 1
-    if not loaded:
-        raise ConfigurationError(
-            f"FREEHOLD_EXTRA_CA_CERTS: no .pem, .crt or .cer file in {extra_ca_certs}"
-        )
-    return {"verify": context}
+    return {} if extra_ca_certs is None else {"verify": tls.context(extra_ca_certs)}
 
 
 async def _no_long_waits(response: httpx2.Response) -> None:
     # The SDK would sleep as long as it is told to, out of sight; the session's own retries show
     # the wait to the client and survive a restart.
+    if _RELAYED in response.request.extensions:
+        return  # its client may wait as long as it likes
     wait = retry_after_seconds(response.headers)
     if response.status_code >= 400 and wait is not None and wait > PATIENCE:
         response.headers["x-should-retry"] = "false"

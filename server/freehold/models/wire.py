@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from freehold.core.events import Content, Json
-from freehold.core.model_catalog import describe, thinking_param
+from freehold.core.model_catalog import ModelCapabilities, describe, thinking_for
 from freehold.errors import ModelError
 from freehold.ports.model import ModelRequest
 
@@ -25,16 +25,19 @@ INTERLEAVED_BETA = "interleaved-thinking-2025-05-14"
 _UNMARKABLE = frozenset({"thinking", "redacted_thinking"})
 
 
-def body(request: ModelRequest) -> Json:
-    """The JSON object to POST to ``/v1/messages``. The request's own objects stay untouched."""
-    capabilities = describe(request.model)
+def body(request: ModelRequest, capabilities: ModelCapabilities | None = None) -> Json:
+    """The JSON object to POST to ``/v1/messages``. The request's own objects stay untouched.
+
+    ``capabilities`` are the model's, where they are known better than by its id.
+    """
+    capabilities = capabilities or describe(request.model)
     marks = capabilities.cache_breakpoints
     built: Json = {
         "model": request.model,
         "max_tokens": capabilities.max_output_tokens,
         "stream": True,
     }
-    thinking = thinking_param(request.model, request.effort)
+    thinking = thinking_for(capabilities, request.effort)
     if thinking is not None:
         built["thinking"] = thinking
     if request.effort is not None and capabilities.takes_effort:
@@ -51,26 +54,26 @@ def body(request: ModelRequest) -> Json:
     return built
 
 
-def encode(request: ModelRequest) -> bytes:
+def encode(request: ModelRequest, capabilities: ModelCapabilities | None = None) -> bytes:
     """:func:`body` as bytes.
 
     Raises:
         ModelError: ``invalid_request``, when a text is not valid Unicode.
     """
     try:
-        return orjson.dumps(body(request))
+        return orjson.dumps(body(request, capabilities))
     except orjson.JSONEncodeError as err:
         raise ModelError(
             "invalid_request", f"the conversation cannot be written as JSON: {err}"
         ) from None
 
 
-def betas(request: ModelRequest) -> list[str]:
+def betas(request: ModelRequest, capabilities: ModelCapabilities | None = None) -> list[str]:
     """Values of the ``anthropic-beta`` header this request needs."""
     needed = []
     if request.speed == "fast":
         needed.append(FAST_BETA)
-    if describe(request.model).thinking == "budget":
+    if (capabilities or describe(request.model)).thinking == "budget":
         # Without it these models think once a turn, not again after each tool result.
         needed.append(INTERLEAVED_BETA)
     return needed

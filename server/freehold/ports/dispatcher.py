@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol
 
 from freehold.ports.log import Transaction
 
@@ -26,14 +27,42 @@ class Dispatcher(Protocol):
         ...
 
 
+PreviewKind = Literal["agent.message", "agent.thinking"]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A piece of an event that is still being made (spec 6.9). Best effort, never in the log.
+
+    The first of an event has no text and stands for its start; the others are text of the
+    content block ``index``. ``after`` is where the log ended when the event began: what is
+    shown of it comes after that record and before the next one.
+    """
+
+    after: int
+    event_id: str
+    kind: PreviewKind
+    index: int = 0
+    text: str | None = None
+
+
 class Fanout(Protocol):
-    """Tells whoever waits that a session's log grew. Carries no events."""
+    """Tells whoever waits that a session's log grew. Carries no events but previews of them."""
 
     def publish(self, session_id: str, seq: int) -> None:
         """The log of ``session_id`` now ends at ``seq``. Coalesced; never blocks."""
         ...
 
-    def subscribe(self, session_id: str) -> Subscription:
+    def preview(self, session_id: str, preview: Preview) -> None:
+        """Show a piece of an event to those who asked for its kind. Never blocks.
+
+        Who cannot keep up gets pieces joined together, and in the end none.
+        """
+        ...
+
+    def subscribe(
+        self, session_id: str, previews: frozenset[PreviewKind] = frozenset()
+    ) -> Subscription:
         """Start to listen. What is published from now on wakes the subscription."""
         ...
 
@@ -45,8 +74,12 @@ class Subscription(Protocol):
         """Return the newest ``seq`` heard of as soon as it exceeds ``after``.
 
         Returns the newest known value, which may be ``after`` or less, when ``timeout`` seconds
-        pass first.
+        pass first or previews wait to be taken.
         """
+        ...
+
+    def take(self) -> list[Preview]:
+        """The previews that came since the last call, oldest first."""
         ...
 
     def close(self) -> None:

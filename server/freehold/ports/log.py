@@ -25,6 +25,11 @@ class SessionSpec:
     environment: Json
     """The environment's ``config`` as it was when the session was created."""
     created_at: datetime
+    budget: int | None = None
+    """The list cost, in cents, that the session was created to stop at. What is in force now is in
+    the state, since an update may raise or remove it."""
+    vault_ids: tuple[str, ...] = ()
+    """Where credentials are looked for, in this order (spec 12.5)."""
 
 
 class Transaction(Protocol):

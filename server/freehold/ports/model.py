@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from freehold.core.events import Content, Json, ModelUsage
 from freehold.ports.sandbox import Finding
@@ -50,9 +50,34 @@ class ModelResponse:
     stop_reason: str
     usage: ModelUsage
     stop_details: Json | None = None
+    billed_as: str | None = None
+    """The id to look the price up under, where another model than the requested one answered."""
 
 
 ModelEvent = BlockStarted | TextDelta | ModelResponse
+
+
+@dataclass(frozen=True)
+class Relayed:
+    """A provider's answer, passed on byte by byte. ``close`` must be called in the end."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    body: AsyncIterator[bytes]
+    close: Callable[[], Awaitable[None]]
+
+
+@runtime_checkable
+class Relay(Protocol):
+    """A provider that takes whole requests of the Messages API from clients."""
+
+    async def relay(self, path: str, body: bytes, headers: Mapping[str, str]) -> Relayed:
+        """POST ``body``, a JSON object, to ``path`` with the server's own key.
+
+        Raises:
+            ModelError: no answer came; every answer is passed on, also one that refuses.
+        """
+        ...
 
 
 class Model(Protocol):

@@ -15,7 +15,7 @@ from freehold.core.state import SessionState
 from freehold.ports.log import SessionSpec
 from freehold.store import codec
 from freehold.store.database import Database, ReadSession, WriteSession
-from freehold.store.tables import session_events, sessions
+from freehold.store.tables import session_events, sessions, timers
 
 _E = session_events.c
 _S = sessions.c
@@ -30,6 +30,8 @@ _SPEC = sa.select(
     _S.environment_id,
     _S.environment,
     _S.created_at,
+    _S.budget,
+    _S.vault_ids,
 ).where(*_LIVING)
 _STATE = sa.select(_S.state).where(*_LIVING)
 _HEAD = sa.select(_S.head_seq).where(_S.id == sa.bindparam("of_session"))
@@ -73,6 +75,8 @@ class SqlEventLog:
             environment_id=row["environment_id"],
             environment=row["environment"],
             created_at=row["created_at"],
+            budget=row["budget"],
+            vault_ids=tuple(row["vault_ids"]),
         )
 
     async def state(self, session_id: str) -> SessionState | None:
@@ -126,6 +130,7 @@ class SqlEventLog:
                         sa.delete(session_events).where(_E.session_id == row["id"], _E.seq <= seq)
                     )
             async with self._database.write() as tx:
+                await tx.execute(sa.delete(timers).where(timers.c.session_id == row["id"]))
                 await tx.execute(sa.delete(sessions).where(_S.id == row["id"]))
         return len(rows)
 

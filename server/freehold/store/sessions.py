@@ -37,8 +37,10 @@ _SHOWN = (
     _S.environment_id,
     _S.environment,
     _S.primary_thread_id,
+    _S.vault_ids,
     _S.title,
     _S.metadata,
+    _S.budget,
     _S.state,
     _S.created_at,
     _S.updated_at,
@@ -67,6 +69,9 @@ class SessionRow:
     created_at: datetime
     updated_at: datetime
     archived_at: datetime | None
+    budget: int | None = None
+    """As the session was created, in cents; the state has the one in force."""
+    vault_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,8 +100,10 @@ async def insert(tx: WriteSession, session: SessionRow) -> None:
             environment_id=session.environment_id,
             environment=session.environment,
             primary_thread_id=session.primary_thread_id,
+            vault_ids=list(session.vault_ids),
             title=session.title,
             metadata=session.metadata,
+            budget=session.budget,
             status=session.state.status,
             head_seq=session.state.seq,
             state=codec.dump_state(session.state),
@@ -196,4 +203,6 @@ def _session(row: RowMapping) -> SessionRow:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         archived_at=row["archived_at"],
+        budget=row["budget"],
+        vault_ids=tuple(row["vault_ids"]),
     )

@@ -91,8 +91,10 @@ sessions = sa.Table(
     sa.Column("environment_id", sa.String(64), nullable=False),
     sa.Column("environment", sa.JSON, nullable=False),
     sa.Column("primary_thread_id", sa.String(64), nullable=False),
+    sa.Column("vault_ids", sa.JSON, nullable=False, server_default=sa.text("'[]'")),
     sa.Column("title", sa.Text),
     sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("budget", sa.BigInteger),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("head_seq", sa.BigInteger, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
@@ -130,4 +132,51 @@ session_events = sa.Table(
     sa.Column("body", sa.Text, nullable=False),
     sa.Column("private", sa.Text),
     sa.Index(None, "session_id", "type", "seq"),
+)
+
+timers = sa.Table(
+    "timers",
+    metadata,
+    sa.Column("session_id", sa.String(64), primary_key=True),
+    sa.Column("due_at", Moment, nullable=False, index=True),
+)
+
+vaults = sa.Table(
+    "vaults",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("display_name", sa.Text, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+)
+
+vault_credentials = sa.Table(
+    "vault_credentials",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("vault_id", sa.String(64), sa.ForeignKey("vaults.id"), nullable=False),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("display_name", sa.Text),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("auth", sa.JSON, nullable=False),
+    # What no two active credentials of a vault share: the server's URL or the variable's name.
+    sa.Column("purpose", sa.Text, nullable=False),
+    # The ciphertext of the secrets (store.sealing); none once archived.
+    sa.Column("sealed", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "vault_id", "created_at", "id"),
+    sa.Index(
+        "uq_vault_credentials_active",
+        "vault_id",
+        "purpose",
+        unique=True,
+        sqlite_where=sa.text("archived_at IS NULL"),
+        postgresql_where=sa.text("archived_at IS NULL"),
+    ),
 )

@@ -18,7 +18,7 @@ from freehold.errors import SequenceConflict
 from freehold.store import codec
 from freehold.store.locks import KeyedLocks
 from freehold.store.log_rows import LogRows
-from freehold.store.tables import session_events
+from freehold.store.tables import session_events, timers
 
 T = TypeVar("T")
 
@@ -167,6 +167,9 @@ class WriteSession(ReadSession):
                 raise LookupError(f"no session {session_id}")
             raise SequenceConflict(session_id, expected_seq, actual)
         await self._rows.insert([codec.to_row(session_id, record) for record in records])
+        if state.due_at is not None:
+            await self.execute(sa.delete(timers).where(timers.c.session_id == session_id))
+            await self.execute(sa.insert(timers).values(session_id=session_id, due_at=state.due_at))
         self._states[session_id] = text
         self._heads[session_id] = last.seq
 

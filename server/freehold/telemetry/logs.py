@@ -23,6 +23,7 @@ _QUIET = {
     "httpx": logging.WARNING,
     "httpx2": logging.WARNING,
     "httpcore": logging.WARNING,
+    "httpcore2": logging.WARNING,
     "anthropic": logging.WARNING,
     "urllib3": logging.WARNING,
     "docker": logging.WARNING,
@@ -32,6 +33,9 @@ _QUIET = {
     "sse_starlette": logging.INFO,
     "uvicorn.error": logging.WARNING,
 }
+
+# Tells whole messages, and with them what servers echo; our own lines say which failed and how.
+_SILENT = ("mcp",)
 
 
 def configure(
@@ -82,6 +86,8 @@ def configure(
         logging.getLogger(name).setLevel(
             logging.DEBUG if threshold == logging.DEBUG else max(least, threshold)
         )
+    for name in _SILENT:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
         ours = logging.getLogger(name)
         ours.handlers.clear()

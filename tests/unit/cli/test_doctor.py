@@ -40,6 +40,20 @@ def test_all_is_well(run: Run) -> None:
     assert not Path(".data").exists()  # looking changes nothing
 
 
+def test_the_web(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = " ".join(run("doctor").stdout.split())
+    assert "web_fetch ok public addresses only" in words
+    assert "web_search ok no provider, so agents are not offered it" in words
+    monkeypatch.setenv("FREEHOLD_WEB_SEARCH", "brave")
+    assert check(run, 1)["web"] == "error"
+    monkeypatch.setenv("FREEHOLD_WEB_SEARCH_API_KEY", CANARY)
+    monkeypatch.setenv("FREEHOLD_TRUSTED_NETWORKS", "10.0.0.0/8")
+    found = check(run, 0)
+    assert (found["web_fetch"], found["web_search"]) == ("ok", "ok")
+    assert CANARY not in run("doctor").output
+    assert CANARY not in run("config", "show").output
+
+
 def test_settings_that_cannot_be_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FREEHOLD_PORT", CANARY)
     result = run("doctor")

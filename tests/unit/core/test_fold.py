@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from freehold.core.decide import interruption
+from freehold.core.drafts import Draft
+from freehold.core.events import SandboxAttached
 from freehold.core.fold import fold
 from freehold.core.transcript import Transcript
 from freehold.core.usage import render_stats, render_usage
@@ -73,3 +75,11 @@ def test_the_duration_of_a_terminated_session_stands_still() -> None:
     assert ended.last_at is not None
     much_later = START.replace(year=2030)
     assert render_stats(ended, much_later) == render_stats(ended, ended.last_at)
+
+
+def test_the_log_knows_which_sandbox_the_calls_ran_in() -> None:
+    play = Playbook()
+    play.write(Draft(SandboxAttached(sandbox_id="one")))
+    assert play.state.sandbox_id == "one"
+    play.write(Draft(SandboxAttached(sandbox_id=None)))
+    assert play.state.sandbox_id is None

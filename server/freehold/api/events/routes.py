@@ -70,11 +70,11 @@ async def stream_events(request: Request, session_id: str) -> Response:
 
 async def stream_of(request: Request, session_id: str) -> Response:
     """A session's stream. No transaction is open while it waits."""
-    requests.query(request, EventStreamQuery)
+    wanted = requests.query(request, EventStreamQuery)
     session_id = normalise(session_id)
     behind = services(request)
     # Listen first: what is appended after the log's end was read must not go unheard.
-    subscription = behind.fanout.subscribe(session_id)
+    subscription = behind.fanout.subscribe(session_id, frozenset(wanted.event_deltas))
     try:
         async with behind.database.read() as session:
             after = await service.stream_start(

@@ -29,7 +29,12 @@ async def create_session(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         session = await service.create(
-            tx, workspace_id(request), params, behind.intake, behind.clock
+            tx,
+            workspace_id(request),
+            params,
+            intake=behind.intake,
+            clock=behind.clock,
+            catalog=behind.catalog,
         )
     return responses.shown(service.shown(session, behind.clock.now()))
 
@@ -58,11 +63,19 @@ async def retrieve_session(request: Request, session_id: str) -> Response:
 
 @router.post("/{session_id}", **operation("Update a session", Session, body=SessionUpdateParams))
 async def update_session(request: Request, session_id: str) -> Response:
-    """Title and metadata at any time; the agent's tools while it is idle."""
+    """Title, metadata and budget at any time; the agent's tools while it is idle."""
     params = await requests.read(request, SessionUpdateParams)
     behind = services(request)
     async with behind.database.write() as tx:
-        row = await service.update(tx, workspace_id(request), session_id, params, behind.intake)
+        row = await service.update(
+            tx,
+            workspace_id(request),
+            session_id,
+            params,
+            intake=behind.intake,
+            clock=behind.clock,
+            catalog=behind.catalog,
+        )
     return responses.shown(service.shown(row, behind.clock.now()))
 
 

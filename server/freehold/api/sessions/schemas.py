@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
 from freehold.api.agents.schemas import (
     AgentDefinition,
@@ -45,11 +45,38 @@ class AgentWithOverridesParams(Params):
     skills: Skills | None = None
 
 
+def _cents(value: str) -> str:
+    if not (value.isascii() and value.isdigit()) or value.startswith("0"):
+        raise ValueError("must be a positive whole number of cents without leading zeros")
+    return value
+
+
 def _agent(value: Any) -> Any:
     return {"type": "agent", "id": value} if isinstance(value, str) else value
 
 
 _AgentUnion = Annotated[AgentParams | AgentWithOverridesParams, Field(discriminator="type")]
+
+
+class MonetaryAmountParam(Params):
+    """A positive amount of money, in whole cents."""
+
+    amount: Annotated[
+        str, StringConstraints(max_length=limits.CENTS_DIGITS), AfterValidator(_cents)
+    ]
+    currency: Literal["USD"]
+
+    @property
+    def cents(self) -> int:
+        """The amount as a number."""
+        return int(self.amount)
+
+
+class BudgetLimitParam(Params):
+    """The list cost at which a session makes no more model requests (spec 10)."""
+
+    type: Literal["limit"]
+    max_list_cost: MonetaryAmountParam
 
 
 class SessionCreateParams(Params):
@@ -61,7 +88,7 @@ class SessionCreateParams(Params):
     metadata: Metadata | None = None
     resources: Annotated[list[dict[str, Any]], Field(max_length=limits.RESOURCES)] | None = None
     vault_ids: Annotated[list[_Id], Field(max_length=limits.VAULTS)] | None = None
-    budget: dict[str, Any] | None = None
+    budget: BudgetLimitParam | None = None
     initial_events: (
         Annotated[list[InitialEventParams], Field(max_length=limits.INITIAL_EVENTS)] | None
     ) = None
@@ -82,7 +109,7 @@ class SessionUpdateParams(Params):
     ) = None
     metadata: MetadataPatch | None = None
     agent: SessionAgentUpdateParams | None = None
-    budget: dict[str, Any] | None = None
+    budget: BudgetLimitParam | None = None
     vault_ids: list[str] | None = None
 
 
@@ -134,6 +161,13 @@ class MonetaryAmount(Shown):
     currency: str
 
 
+class BudgetLimit(Shown):
+    """The list cost at which the session makes no more model requests."""
+
+    type: Literal["limit"] = "limit"
+    max_list_cost: MonetaryAmount
+
+
 class Usage(Shown):
     """What a session or a thread has used so far."""
 
@@ -168,7 +202,7 @@ class Session(Shown):
     outcome_evaluations: list[dict[str, Any]]
     stats: Stats
     usage: Usage
-    budget: dict[str, Any] | None
+    budget: BudgetLimit | None
     created_at: Timestamp
     updated_at: Timestamp
     archived_at: Timestamp | None

@@ -17,21 +17,24 @@ from freehold.api.events.schemas import client_events
 from freehold.api.sessions import support
 from freehold.api.sessions.schemas import (
     AgentWithOverridesParams,
+    BudgetLimitParam,
     Session,
     SessionAgentUpdateParams,
     SessionCreateParams,
     SessionListQuery,
     SessionUpdateParams,
 )
+from freehold.core.catalog import Catalog
 from freehold.core.cursors import Cursor, Direction
 from freehold.core.events import Json, SessionUpdated
 from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
-from freehold.core.usage import render_stats, render_usage
+from freehold.core.prices import PICODOLLARS_PER_CENT
+from freehold.core.usage import budget_limit, render_budget, render_stats, render_usage
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
-from freehold.store import sessions
+from freehold.store import credentials, sessions, vaults
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -67,12 +70,18 @@ async def find(session: ReadSession, workspace_id: str, session_id: str) -> Sess
 
 
 async def create(
-    tx: WriteSession, workspace_id: str, params: SessionCreateParams, intake: Intake, clock: Clock
+    tx: WriteSession,
+    workspace_id: str,
+    params: SessionCreateParams,
+    *,
+    intake: Intake,
+    clock: Clock,
+    catalog: Catalog,
 ) -> SessionRow:
     """Start a session, with its first events if there are any.
 
     Raises:
-        NotFound: no such agent, version or environment.
+        NotFound: no such agent, version, environment or vault.
         InvalidRequest: it does not hold together, or something it needs is archived.
         NotSupported: it needs what this version lacks.
     """
@@ -88,6 +97,11 @@ async def create(
         )
     support.refuse_agent(agent)
     support.refuse_environment(environment.id, environment.config)
+    budget = None
+    if params.budget is not None:
+        _check_budgetable(agent, catalog)
+        budget = params.budget.max_list_cost.cents
+    await _check_vaults(tx, workspace_id, params.vault_ids or [])
     events = client_events(params.initial_events or [], "initial_events", clock)
     now = clock.now()
     spec = SessionSpec(
@@ -98,6 +112,8 @@ async def create(
         environment_id=environment.id,
         environment=environment.config,
         created_at=now,
+        budget=budget,
+        vault_ids=tuple(params.vault_ids or ()),
     )
     row = SessionRow(
         id=spec.session_id,
@@ -114,12 +130,27 @@ async def create(
         created_at=now,
         updated_at=now,
         archived_at=None,
+        budget=budget,
+        vault_ids=spec.vault_ids,
     )
     await sessions.insert(tx, row)
     if not events:
         return row
     state = await intake.begin(tx, spec, events)
     return replace(row, state=state, updated_at=state.last_at or now)
+
+
+async def _check_vaults(tx: WriteSession, workspace_id: str, vault_ids: Sequence[str]) -> None:
+    for vault_id in dict.fromkeys(vault_ids):
+        vault = None
+        if is_id("vlt", vault_id):
+            vault = await vaults.get(tx, workspace_id, vault_id)
+        if vault is None:
+            raise NotFound(f"vault_ids: vault {vault_id[:200]} not found")
+        if vault.archived_at is not None:
+            raise InvalidRequest(f"vault_ids: vault {vault_id} is archived")
+        for credential in await credentials.active(tx, vault_id):
+            support.refuse_credential(credential)
 
 
 async def _snapshot(tx: WriteSession, workspace_id: str, params: SessionCreateParams) -> Json:
@@ -236,7 +267,10 @@ async def update(
     workspace_id: str,
     session_id: str,
     params: SessionUpdateParams,
+    *,
     intake: Intake,
+    clock: Clock,
+    catalog: Catalog,
 ) -> SessionRow:
     """Change a session's own fields, and say in its log what changed (spec 5.5).
 
@@ -250,14 +284,12 @@ async def update(
         raise InvalidRequest(f"Session {stored.id} is terminated and cannot be modified.")
     if "vault_ids" in params.model_fields_set:
         raise InvalidRequest("vault_ids: cannot be changed after the session was created")
-    if params.budget is not None:
-        raise InvalidRequest(
-            "budget: cannot be added to a session that was created without one "
-            "(budget_create_only)",
-            details={"error_code": "budget_create_only"},
-        )
     changed = stored
     event: dict[str, Any] = {}
+    if "budget" in params.model_fields_set:
+        budget = _changed_budget(stored, params.budget, clock, catalog)
+        if budget != stored.state.budget:
+            event["budget"] = None if budget is None else budget_limit(budget)
     if "title" in params.model_fields_set and params.title != stored.title:
         changed = replace(changed, title=params.title)
         event["title"] = params.title
@@ -272,11 +304,47 @@ async def update(
         if agent != stored.agent:
             changed = replace(changed, agent=agent)
             event["agent"] = agent
-    if changed == stored:
+    if not event:
         return stored
     await sessions.update(tx, changed)
     await intake.updated(tx, stored.id, SessionUpdated(**event))
     return await find(tx, workspace_id, stored.id)
+
+
+def _changed_budget(
+    stored: SessionRow, budget: BudgetLimitParam | None, clock: Clock, catalog: Catalog
+) -> int | None:
+    """The cap after an update, in cents (spec 10, rules 2 to 4)."""
+    if budget is None:
+        return None
+    if stored.state.budget is None:
+        raise InvalidRequest(
+            "budget: cannot be added to a session that was created without one, nor added again "
+            "once it was removed (budget_create_only)",
+            details={"error_code": "budget_create_only"},
+        )
+    _check_budgetable(stored.agent, catalog)
+    cents = budget.max_list_cost.cents
+    if cents * PICODOLLARS_PER_CENT <= stored.state.consumed(clock.now()):
+        raise InvalidRequest(
+            "budget.max_list_cost must be greater than the session's consumed list cost",
+            details={"error_code": "budget_not_raised"},
+        )
+    return cents
+
+
+def _check_budgetable(agent: Json, catalog: Catalog) -> None:
+    """Refuse a budget that could not be kept because a price is missing (spec 10, rule 4)."""
+    model = agent["model"]
+    price = catalog.price(model["id"])
+    fast = model.get("speed") == "fast"
+    if price is None or (fast and price.fast is None):
+        speed = " at the speed `fast`" if fast else ""
+        raise InvalidRequest(
+            f"budget: the model {model['id']}{speed} has no list price, so a budget cannot be kept "
+            "(model_not_budgetable); give it one in FREEHOLD_PRICES, or omit the budget",
+            details={"error_code": "model_not_budgetable"},
+        )
 
 
 async def _locked(tx: WriteSession, workspace_id: str, session_id: str) -> SessionRow:
@@ -350,11 +418,11 @@ def shown(row: SessionRow, now: datetime) -> Session:
             "environment_id": row.environment_id,
             "metadata": row.metadata,
             "resources": [],
-            "vault_ids": [],
+            "vault_ids": list(row.vault_ids),
             "outcome_evaluations": [],
             "stats": render_stats(row.state, now),
             "usage": render_usage(row.state, now),
-            "budget": None,
+            "budget": render_budget(row.state),
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "archived_at": row.archived_at,

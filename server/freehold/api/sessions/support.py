@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from freehold.api.environments.service import has_packages
 from freehold.api.sessions.schemas import SessionCreateParams
 from freehold.core.events import Json
 from freehold.errors import NotSupported
+from freehold.store.credentials import CredentialRow
 
 
 def refuse_environment(environment_id: str, config: Json) -> None:
@@ -45,18 +44,26 @@ def refuse_fields(params: SessionCreateParams) -> None:
             "resources: this version of Freehold has no session resources (files, repositories, "
             "memory stores); omit the field"
         )
-    if params.vault_ids:
-        raise NotSupported("vault_ids: this version of Freehold has no vaults; omit the field")
-    if params.budget is not None:
-        raise NotSupported(
-            "budget: this version of Freehold does not enforce budgets; omit the field"
-        )
     for index, event in enumerate(params.initial_events or ()):
         if event.type == "user.define_outcome":
             raise NotSupported(
                 f"initial_events[{index}]: this version of Freehold does not pursue outcomes "
                 "(`user.define_outcome`); send a `user.message`"
             )
+
+
+def refuse_credential(credential: CredentialRow) -> None:
+    """Refuse a credential that the session would not get.
+
+    Raises:
+        NotSupported: it is one.
+    """
+    if credential.auth["type"] == "environment_variable":
+        raise NotSupported(
+            f"vault_ids: vault {credential.vault_id} holds the environment variable "
+            f"{credential.auth['secret_name']} (credential {credential.id}), which this version "
+            "of Freehold does not give to sandboxes; use a vault without such credentials"
+        )
 
 
 def refuse_agent(agent: Json) -> None:
@@ -70,24 +77,7 @@ def refuse_agent(agent: Json) -> None:
             "agent.skills: this version of Freehold has no skills; use an agent without them, or "
             "override `skills` with []"
         )
-    if agent["mcp_servers"]:
-        raise NotSupported(
-            "agent.mcp_servers: this version of Freehold does not connect to MCP servers; use an "
-            "agent without them, or override `mcp_servers` and `tools`"
-        )
     if agent["execution_identity"]["type"] != "service_account":
         raise NotSupported(
             "agent.execution_identity: this version of Freehold only has the service account"
         )
-    _refuse_auto(agent["tools"])
-
-
-def _refuse_auto(tools: Sequence[Json]) -> None:
-    for index, entry in enumerate(tools):
-        for config in entry.get("configs", ()):
-            if config["enabled"] and config["permission_policy"]["type"] == "auto":
-                raise NotSupported(
-                    f"agent.tools[{index}]: the permission policy `auto` of "
-                    f"`{config['name']}` is not judged by this version of Freehold; use "
-                    "`always_allow` or `always_ask`"
-                )

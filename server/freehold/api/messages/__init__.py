@@ -1,0 +1,1 @@
+"""The Messages API, passed on to the provider behind (spec 21)."""

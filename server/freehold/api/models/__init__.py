@@ -1,0 +1,1 @@
+"""The models that requests can be sent to (spec 21)."""

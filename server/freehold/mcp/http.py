@@ -1,0 +1,138 @@
+"""HTTP for MCP servers and their token endpoints: trust, time-outs, credentials."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Any
+from urllib.parse import quote_plus
+
+import httpx2
+
+from freehold.errors import HttpAnswer
+from freehold.ports.mcp import Bearer
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds for a connection, its TLS included."""
+
+SHOWN_BODY = 4_096
+"""Bytes of an answer that are shown to people."""
+
+MASK = "[redacted]"
+_SHORTEST_SECRET = 6
+"""What is shorter would mask ordinary words."""
+
+CheckHost = Callable[[str, int], Awaitable[None]]
+"""Asked before every request whether this host and port may be connected to.
+
+Raises :class:`~freehold.errors.McpUnreachable` if not. This is where a guard against server-side
+request forgery goes.
+"""
+
+
+async def _any_host(host: str, port: int) -> None:
+    """Every host may be connected to."""
+
+
+class Http:
+    """Makes clients that trust and check alike.
+
+    Args:
+        tls: whom to trust.
+        check_host: which hosts may be connected to.
+    """
+
+    def __init__(self, tls: ssl.SSLContext, check_host: CheckHost = _any_host) -> None:
+        self._tls = tls
+        self._check_host = check_host
+
+    def client(self, *, read_timeout: float, auth: httpx2.Auth | None = None) -> httpx2.AsyncClient:
+        """A client that follows no redirect; ``read_timeout`` is seconds between two bytes."""
+        return httpx2.AsyncClient(
+            verify=self._tls,
+            auth=auth,
+            timeout=httpx2.Timeout(CONNECT_TIMEOUT, read=read_timeout),
+            follow_redirects=False,
+            event_hooks={"request": [self._check]},
+        )
+
+    async def _check(self, request: httpx2.Request) -> None:
+        port = request.url.port or (443 if request.url.scheme == "https" else 80)
+        await self._check_host(request.url.host, port)
+
+
+class Secrets:
+    """Tokens that were sent somewhere, to be masked in whatever comes back."""
+
+    def __init__(self, *known: str | None) -> None:
+        self._known: set[str] = set()
+        for secret in known:
+            self.add(secret)
+
+    def add(self, secret: str | None) -> None:
+        """Mask this one from now on."""
+        if secret is not None and len(secret) >= _SHORTEST_SECRET:
+            # As it is, as a form or a URL holds it, and as JSON does.
+            self._known |= {secret, quote_plus(secret), json.dumps(secret)[1:-1]}
+
+    def masked(self, text: str) -> str:
+        """``text`` without any of them."""
+        for secret in sorted(self._known, key=len, reverse=True):
+            text = text.replace(secret, MASK)
+        return text
+
+    def masked_value(self, value: Any) -> Any:
+        """A JSON value without any of them."""
+        if isinstance(value, str):
+            return self.masked(value)
+        if isinstance(value, list):
+            return [self.masked_value(item) for item in value]
+        if isinstance(value, dict):
+            return {self.masked(key): self.masked_value(item) for key, item in value.items()}
+        return value
+
+
+class BearerAuth(httpx2.Auth):
+    """Sends the session's token, once more with a new one if the server rejects the first."""
+
+    def __init__(self, bearer: Bearer, secrets: Secrets) -> None:
+        self._bearer = bearer
+        self._secrets = secrets
+
+    async def async_auth_flow(
+        self, request: httpx2.Request
+    ) -> AsyncGenerator[httpx2.Request, httpx2.Response]:
+        """See :class:`httpx2.Auth`."""
+        token = await self._bearer.token()
+        self._put(request, token)
+        response = yield request
+        if response.status_code == httpx2.codes.UNAUTHORIZED and token is not None:
+            # Rejected means that nothing was done, so the request may be sent again.
+            other = await self._bearer.renewed(token)
+            if other is not None:
+                await response.aread()
+                self._put(request, other)
+                yield request
+
+    def _put(self, request: httpx2.Request, token: str | None) -> None:
+        if token is not None:
+            self._secrets.add(token)
+            request.headers["Authorization"] = f"Bearer {token}"
+
+
+async def shown_answer(response: httpx2.Response, secrets: Secrets) -> HttpAnswer:
+    """The beginning of a streamed answer, for people."""
+    body = b""
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > SHOWN_BODY:
+            break
+    # Masked before it is cut, so that no half of a secret is left at the end.
+    text = secrets.masked(body.decode("utf-8", "replace"))
+    return HttpAnswer(
+        status_code=response.status_code,
+        content_type=response.headers.get("content-type", ""),
+        body=text[:SHOWN_BODY],
+        body_truncated=len(body) > SHOWN_BODY or len(text) > SHOWN_BODY,
+    )

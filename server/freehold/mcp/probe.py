@@ -1,0 +1,57 @@
+"""Trying a credential on its MCP server: the handshake's first request, by hand (spec 14.3)."""
+
+from __future__ import annotations
+
+import contextlib
+
+import httpx2
+from mcp_types.version import LATEST_HANDSHAKE_VERSION
+
+from freehold import __version__
+from freehold.errors import McpError
+from freehold.mcp.http import Http, Secrets, shown_answer
+from freehold.ports.vaults import Probe
+
+TIMEOUT = 15.0
+"""Seconds without a byte after which a server counts as out of reach."""
+
+METHOD = "initialize"
+_SESSION_HEADER = "mcp-session-id"
+_REQUEST = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": METHOD,
+    "params": {
+        "protocolVersion": LATEST_HANDSHAKE_VERSION,
+        "capabilities": {},
+        "clientInfo": {"name": "freehold", "version": __version__},
+    },
+}
+
+
+class HttpMcpProber:
+    """Tries credentials (:class:`ports.vaults.McpProber`)."""
+
+    def __init__(self, http: Http) -> None:
+        self._http = http
+
+    async def probe(self, url: str, token: str) -> Probe:
+        """Say hello with the token; an answer to the hello is not waited for in full."""
+        headers = {
+            "Accept": "application/json, text/event-stream",
+            "Authorization": f"Bearer {token}",
+        }
+        try:
+            async with self._http.client(read_timeout=TIMEOUT) as client:
+                async with client.stream("POST", url, json=_REQUEST, headers=headers) as response:
+                    session_id = response.headers.get(_SESSION_HEADER)
+                    if not response.is_success:
+                        answer = await shown_answer(response, Secrets(token))
+                        return Probe(METHOD, accepted=False, answer=answer)
+                if session_id is not None:
+                    headers[_SESSION_HEADER] = session_id
+                    with contextlib.suppress(httpx2.HTTPError):
+                        await client.delete(url, headers=headers)
+        except (httpx2.HTTPError, httpx2.InvalidURL, McpError):
+            return Probe(METHOD, accepted=False, answer=None)
+        return Probe(METHOD, accepted=True, answer=None)

@@ -1,0 +1,1 @@
+"""The web: pages through a guard that never reaches inward, and searches by a provider."""

@@ -1,0 +1,117 @@
+"""What a URL asks for, and whether asking is allowed before anything is looked up.
+
+One parser (httpx2's) reads the URL, and what is checked is what is connected to: there is no second
+reading that could come to another host.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import httpx2
+
+from freehold.core.addresses import parse_address
+from freehold.errors import WebError
+
+LONGEST_URL = 2_000
+"""Characters. The Messages API's own tool takes 250; pages have longer ones."""
+
+WEB_PORTS = frozenset({80, 443, 8000, 8080, 8443, 8888})
+"""Where strangers' web servers listen. Trusted networks may use others too."""
+
+BAD_PORTS = frozenset(
+    int(port)
+    # What browsers refuse (the Fetch standard), then databases, engines and control planes.
+    for port in """
+        1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95
+        101 102 103 104 109 110 111 113 115 117 119 123 135 137 139 143 161 179
+        389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601
+        636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566
+        6665 6666 6667 6668 6669 6679 6697 10080
+        445 873 1433 1521 2181 2375 2376 2377 2379 2380 3306 3389 4243 5432 5672
+        5900 6379 6380 6443 7000 7001 8500 9042 9092 9200 9300 10250 10255 11211
+        26379 27017 27018 50000 50070 61616
+    """.split()  # noqa: SIM905 - a hundred numbers read better as a block
+)
+"""Never, whoever asks: what listens there is not the web, and plain text can harm it."""
+
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class Target:
+    """One address to fetch.
+
+    Attributes:
+        url: As it is shown, without a fragment.
+        scheme: ``http`` or ``https``.
+        host: A name in lower-case ASCII without a final dot, or an IP address.
+        port: With the scheme's default filled in.
+        path: Path and query, encoded for the request line.
+    """
+
+    url: str
+    scheme: str
+    host: str
+    port: int
+    path: bytes
+
+    @property
+    def authority(self) -> str:
+        """The ``Host`` header."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+
+
+def parse_target(text: str, base: Target | None = None) -> Target:
+    """Read a URL, or the ``Location`` of a redirect seen at ``base``.
+
+    Raises:
+        WebError: it cannot be read, or it asks for what is never fetched.
+    """
+    if len(text) > LONGEST_URL:
+        raise WebError("url_too_long", f"the URL is longer than {LONGEST_URL} characters.")
+    try:
+        url = httpx2.URL(text.strip())
+        if base is not None:
+            url = httpx2.URL(base.url).join(url)
+        url = url.copy_with(fragment=None)
+    except (httpx2.InvalidURL, ValueError, TypeError) as error:
+        raise WebError("invalid_tool_input", f"the URL cannot be read: {error}.") from None
+    if url.scheme not in _DEFAULT_PORTS:
+        raise WebError("url_not_allowed", "only http and https URLs can be fetched.")
+    if url.userinfo:
+        raise WebError("url_not_allowed", "a URL with a user name or password is not fetched.")
+    host = _host(url.raw_host)
+    port = _DEFAULT_PORTS[url.scheme] if url.port is None else url.port
+    if not 0 < port < 65536:
+        raise WebError("invalid_tool_input", f"{port} is not a port.")
+    if port in BAD_PORTS:
+        raise WebError("url_not_allowed", f"port {port} is not one that web pages are served on.")
+    return Target(url=str(url), scheme=url.scheme, host=host, port=port, path=url.raw_path)
+
+
+def _host(raw: bytes) -> str:
+    """The host in the one form that is used from here on.
+
+    Raises:
+        WebError: it is not a host, or an address written in a way that hides what it is.
+    """
+    host = raw.decode("ascii").lower()
+    if not host:
+        raise WebError("invalid_tool_input", "the URL names no host.")
+    if "%" not in host and parse_address(host) is not None:
+        return host
+    host = host.removesuffix(".")
+    labels = host.split(".")
+    # Resolvers read 0x7f.1, 017700000001 and 2130706433 as 127.0.0.1; nobody means well by them.
+    if _NUMBER.fullmatch(labels[-1]):
+        raise WebError(
+            "url_not_allowed", "a host that is a number is only taken as a plain IPv4 address."
+        )
+    if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise WebError("invalid_tool_input", "the URL's host is not a host name.")
+    return host

@@ -1,0 +1,215 @@
+"""The Messages API and the list of models behind the same base URL (spec 21)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import anthropic
+import httpx2 as httpx
+import pytest
+from anthropic import Anthropic
+
+from freehold.models.scripted import ScriptedModel
+from freehold.models.scripted_http import ScriptedHttp
+from tests.api.conftest import said, turn
+from tests.support.models import served
+from tests.support.running import Served, serve
+
+KEY = "sk-server-0123456789"
+
+
+class Recorder(ScriptedHttp):
+    """The scripted provider; remembers the headers and bodies of what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(ScriptedModel(), api_key=KEY)
+        self.headers: list[dict[str, str]] = []
+        self.bodies: list[bytes] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.headers.append({k.decode(): v.decode() for k, v in scope["headers"]})
+        parts: list[bytes] = []
+
+        async def heard() -> Any:
+            message = await receive()
+            parts.append(message.get("body", b""))
+            return message
+
+        await super().__call__(scope, heard, send)
+        self.bodies.append(b"".join(parts))
+
+
+@pytest.fixture(scope="module")
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture(scope="module")
+def shared(recorder: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("messages")
+    with served(recorder) as url:
+        (folder / "models.toml").write_text(
+            f"""
+[[models]]
+id = "remote"
+upstream = "claude-haiku-4-5"
+base_url = "{url}"
+api_key = "{KEY}"
+context_window = 12345
+price = {{ input = 0, output = 0 }}
+
+[[models]]
+id = "down"
+base_url = "http://127.0.0.1:9"
+
+[[models]]
+id = "safe"
+base_url = "http://127.0.0.1:9"
+fallbacks = ["remote"]
+
+[[models]]
+id = "mine-*"
+scripted = true
+"""
+        )
+        with serve(folder / "data", models=folder / "models.toml") as running:
+            yield running
+
+
+def ask(text: str) -> Any:
+    return [{"role": "user", "content": text}]
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5", "remote", "safe", "mine-1"])
+def test_messages_streamed_and_whole(sdk: Anthropic, model: str) -> None:
+    whole = sdk.messages.create(model=model, max_tokens=100, messages=ask("/say over"))
+    assert whole.content[0].text == "over"  # type: ignore[union-attr]
+    with sdk.messages.stream(model=model, max_tokens=100, messages=ask("/say and out")) as stream:
+        assert "".join(stream.text_stream) == "and out"
+        assert stream.get_final_message().stop_reason == "end_turn"
+    counted = sdk.messages.count_tokens(model=model, messages=ask("hello there"))
+    assert counted.input_tokens > 0
+
+
+def test_the_client_s_key_stays_here_and_its_betas_go_on(
+    shared: Served, recorder: Recorder
+) -> None:
+    client = Anthropic(base_url=shared.url, api_key="sk-client-0123456789", max_retries=0)
+    client.beta.messages.create(
+        model="remote",
+        max_tokens=9,
+        messages=ask("hi"),
+        betas=["a-beta-nobody-knows-2099-01-01", "context-1m-2025-08-07"],
+    )
+    headers = recorder.headers[-1]
+    assert headers["anthropic-beta"] == "a-beta-nobody-knows-2099-01-01,context-1m-2025-08-07"
+    assert headers["anthropic-version"] == "2026-10-21"  # the SDK's own
+    assert headers["authorization"] == f"Bearer {KEY}"
+    assert "sk-client" not in str(headers)
+    assert json.loads(recorder.bodies[-1])["model"] == "claude-haiku-4-5"
+
+
+def test_refusals_are_the_provider_s_own(http: httpx.Client) -> None:
+    answer = http.post("/v1/messages", json={"model": "remote", "messages": []})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith("max_tokens:")
+    assert answer.json()["request_id"] == answer.headers["upstream-request-id"]
+    assert answer.headers["request-id"].startswith("req_01")
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5", "remote"])
+def test_failures_keep_status_and_retry_after(http: httpx.Client, model: str) -> None:
+    text = "/fail rate_limited x9 retry_after=7 slow down"
+    body = {"model": model, "max_tokens": 9, "messages": ask(text)}
+    answer = http.post("/v1/messages", json=body)
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
+    assert answer.json()["error"] == {"type": "rate_limit_error", "message": "slow down"}
+
+
+def test_a_server_that_is_down_is_an_overload(http: httpx.Client) -> None:
+    answer = http.post("/v1/messages", json={"model": "down", "max_tokens": 9, "messages": []})
+    assert answer.status_code == 529
+    assert "http://127.0.0.1:9" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"{", "The request body is not valid JSON"),
+        (b"[]", "The request body must be a JSON object"),
+        (b"{}", "model: Field required"),
+        (b'{"model": 3}', "model: Field required"),
+    ],
+)
+def test_what_cannot_be_routed_is_refused_here(
+    http: httpx.Client, content: bytes, message: str
+) -> None:
+    answer = http.post("/v1/messages", content=content)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].startswith(message)
+
+
+def test_a_key_is_needed(shared: Served) -> None:
+    answer = httpx.post(f"{shared.url}/v1/messages", json={"model": "remote"})
+    assert answer.status_code == 401
+
+
+def test_a_stream_is_passed_on_as_it_comes(http: httpx.Client) -> None:
+    body = {"model": "mine-2", "max_tokens": 9, "stream": True, "messages": ask("/say a b c d e f")}
+    with http.stream("POST", "/v1/messages", json=body) as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert "content-length" not in answer.headers
+        lines = [line for line in answer.iter_lines() if line.startswith("event:")]
+    assert lines[0] == "event: message_start"
+    assert lines[-1] == "event: message_stop"
+
+
+def test_models_are_listed_and_paged(sdk: Anthropic) -> None:
+    models = list(sdk.models.list(limit=2))
+    assert [model.id for model in models[:3]] == ["remote", "down", "safe"]
+    assert len(models) == len({model.id for model in models}) > 20
+    assert next(iter(sdk.beta.models.list(limit=1000))).id == "remote"
+    page = sdk.models.list(before_id=models[3].id, limit=2)
+    assert [model.id for model in page.data] == ["down", "safe"]
+    assert page.has_more
+    assert sdk.models.list(lifecycle=["retired"]).data == []
+    assert models[0].max_input_tokens == 12_345
+    assert {model.line for model in models if model.id.startswith("claude-opus")} == {"opus"}
+
+
+def test_one_model(sdk: Anthropic) -> None:
+    model = sdk.models.retrieve("claude-opus-5")
+    assert (model.line, model.max_tokens, model.lifecycle) == ("opus", 128_000, "active")
+    assert sdk.models.retrieve("mine-anything/at:all").line is None
+    with pytest.raises(anthropic.NotFoundError):
+        sdk.models.retrieve("gpt-x")
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("after_id=x&before_id=y", "Only one of after_id or before_id may be set."),
+        ("after_id=nope", "after_id: no model nope is listed"),
+        (
+            "limit=0",
+            "limit: value must be greater than or equal to 1 and less than or equal to 1000",
+        ),
+        ("lifecycle[]=x", 'Failed to parse request: lifecycle[0]: "x" is not a valid value'),
+    ],
+)
+def test_a_bad_query_is_refused(http: httpx.Client, query: str, message: str) -> None:
+    answer = http.get(f"/v1/models?{query}")
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
+
+
+def test_a_session_runs_on_a_route_and_its_fallback_at_their_price(sdk: Anthropic) -> None:
+    environment = sdk.beta.environments.create(name="routes")
+    for model in ("remote", "safe"):
+        agent = sdk.beta.agents.create(name="Routed", model=model)
+        session = sdk.beta.sessions.create(agent=agent.id, environment_id=environment.id)
+        seen = turn(sdk, session.id, said("/say from afar"))
+        (message,) = [event for event in seen if event.type == "agent.message"]
+        assert message.content[0].text == "from afar"
+        assert sdk.beta.sessions.retrieve(session.id).usage.list_cost.amount == "0"
