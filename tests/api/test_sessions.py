@@ -307,19 +307,6 @@ class TestCreateRefused:
                 "agent.skills: ",
             ),
             (
-                {
-                    "tools": [
-                        {
-                            "type": "mcp_toolset",
-                            "mcp_server_name": "m",
-                            "default_config": {"permission_policy": {"type": "auto"}},
-                        }
-                    ],
-                    "mcp_servers": [{"type": "url", "name": "m", "url": "https://m.example.com"}],
-                },
-                "agent.tools[0]: ",
-            ),
-            (
                 {"execution_identity": {"type": "aws_role", "role_arn": "arn"}},
                 "agent.execution_identity: ",
             ),

@@ -10,6 +10,7 @@ import pytest
 
 from freehold.api import sse
 from freehold.api.sse import EventStream, Streams
+from freehold.ports.dispatcher import Preview
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Wakes:
     heard: list[int | None]
     waited: list[int] = field(default_factory=list)
     closed: bool = False
+    previews: list[list[Preview]] = field(default_factory=list)
 
     async def wait(self, after: int, timeout: float | None = None) -> int:
         self.waited.append(after)
@@ -36,6 +38,9 @@ class Wakes:
             await asyncio.Event().wait()
         value = self.heard.pop(0)
         return after if value is None else value
+
+    def take(self) -> list[Preview]:
+        return self.previews.pop(0) if self.previews else []
 
     def close(self) -> None:
         self.closed = True
@@ -139,6 +144,32 @@ async def test_a_wake_up_before_the_read_loses_nothing() -> None:
     await run(log, wakes, client, after=3)
     assert wakes.waited == [3, 7]
     assert client.frames == [sse.frame(event) for event in log]
+
+
+async def test_previews_stand_between_the_records_they_were_made_between() -> None:
+    """A piece made after record 2 is shown after it and before record 3, however late it came."""
+    begun = Preview(2, "sevt_a", "agent.message")
+    piece = Preview(2, "sevt_a", "agent.message", 0, "hi")
+    last = Preview(9, "sevt_b", "agent.message")
+    log = [Event(1), Event(2), Event(3), Event(9)]
+    frames, waiting = sse.interleave(log[:3], [begun, piece, last], complete=False)
+    shown = [sse.frame(log[0]), sse.frame(log[1])]
+    shown += [sse.preview_frame(begun), sse.preview_frame(piece), sse.frame(log[2])]
+    assert frames == shown
+    assert waiting == [last]
+    frames, waiting = sse.interleave(log[3:], waiting, complete=True)
+    assert frames == [sse.frame(log[3]), sse.preview_frame(last)]
+    assert waiting == []
+
+
+async def test_previews_are_sent_when_the_log_did_not_grow() -> None:
+    """A preview wakes the stream; it is not taken for silence, and the cursor stays."""
+    piece = Preview(3, "sevt_a", "agent.message", 0, "hi")
+    client = Client(enough=1)
+    wakes = Wakes([None], previews=[[], [piece]])
+    await run([], wakes, client, after=3)
+    assert client.frames == [sse.preview_frame(piece)]
+    assert wakes.waited == [3, 3]
 
 
 async def test_a_client_that_leaves_ends_it() -> None:
