@@ -142,6 +142,7 @@ def create_app(
         clock=clock,
         backoff=Backoff(base=settings.retry_base, retries=settings.retry_limit),
         compact_at=settings.compact_at,
+        max_rounds=settings.tool_rounds,
         catalog=catalog,
         web=web,
         auto_model=settings.auto_model,

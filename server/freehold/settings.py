@@ -105,6 +105,12 @@ class Settings(BaseSettings):
         le=1,
         description="Share of the model's context window at which a conversation is summed up.",
     )
+    tool_rounds: int = Field(
+        default=1_000,
+        ge=1,
+        description="How many rounds of tool use an agent may make after a user's message before "
+        "the turn is given up.",
+    )
     sandbox: Literal["auto", "docker", "process", "scripted"] = Field(
         default="auto",
         description="Where tools run: `docker`; `process` (bubblewrap where present, else a plain "

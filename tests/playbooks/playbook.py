@@ -14,7 +14,7 @@ from typing import Any
 from freehold.core import ids
 from freehold.core.accept import accept
 from freehold.core.commands import CallModel, Compact, RunTool, Write
-from freehold.core.decide import decide, tool_result
+from freehold.core.decide import MAX_ROUNDS, decide, tool_result
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import CLIENT_EVENT, Json, ModelUsage, Record
 from freehold.core.fold import fold_all
@@ -88,12 +88,14 @@ class Playbook:
         *,
         budget: int | None = None,
         rates: Rates | None = None,
+        rounds: int = MAX_ROUNDS,
     ) -> None:
         self.model = model
         self.tool = tool
         self.tools = toolset(bash="always_allow") if tools is None else tools
         self.records: list[Record] = list(records)
         self.rates = rates
+        self.rounds = rounds
         self.state = fold_all(fresh_state(budget), self.records)
         self.compact_at: int | None = None
         self.retries = 0
@@ -138,7 +140,7 @@ class Playbook:
 
     def step(self) -> bool:
         """Decide once and carry it out; whether there was something to do."""
-        command = decide(self.state, self.now)
+        command = decide(self.state, self.now, max_rounds=self.rounds)
         match command:
             case None:
                 return False

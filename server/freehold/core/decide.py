@@ -37,13 +37,15 @@ BUDGET_REACHED = StopReason(type="budget_reached")
 
 MAX_COMPACTIONS = 3
 """Summaries in a row after which the turn is given up (spec 25, question 11)."""
+MAX_ROUNDS = 1_000
+"""Rounds of tool use after which the turn is given up, unless told otherwise."""
 
 
-def decide(state: SessionState, now: datetime) -> Command | None:
+def decide(state: SessionState, now: datetime, *, max_rounds: int = MAX_ROUNDS) -> Command | None:
     """The next command, or ``None`` when there is nothing to do until a client says more.
 
     ``now`` dates the usage snapshot that precedes an idle, and ends the running time that counts
-    towards the budget.
+    towards the budget. ``max_rounds`` is how often a turn may come back to the model.
     """
     if state.deleted or state.status == "terminated":
         return None
@@ -67,6 +69,8 @@ def decide(state: SessionState, now: datetime) -> Command | None:
     if state.has_news or state.owes_sampling:
         if state.at_budget(now):
             return Write(go_idle(state, BUDGET_REACHED, now))
+        if state.rounds >= max_rounds and not state.has_news:
+            return Write((_too_many_rounds(state),))
         if state.context_full:
             return _compact(state)
         return CallModel((*_flush(state), Draft(ModelRequestStart())))
@@ -76,20 +80,25 @@ def decide(state: SessionState, now: datetime) -> Command | None:
 def _compact(state: SessionState) -> Command:
     if state.compactions < MAX_COMPACTIONS:
         return Compact((Draft(ModelRequestStart()),))
-    return Write(
-        (
-            Draft(
-                SessionError(
-                    error={
-                        "type": "compaction_limit_reached_error",
-                        "message": "The conversation does not fit the model's context window "
-                        f"even after it was summed up {state.compactions} times in a row.",
-                        "retry_status": {"type": "exhausted"},
-                    }
-                )
-            ),
-        )
+    message = (
+        "The conversation does not fit the model's context window even after it was summed up "
+        f"{state.compactions} times in a row."
     )
+    return Write((_given_up("compaction_limit_reached_error", message),))
+
+
+def _too_many_rounds(state: SessionState) -> Draft:
+    message = (
+        f"The agent has used tools in {state.rounds} rounds without a word from the user, which "
+        "is as many as a turn may have. The next message starts anew."
+    )
+    return _given_up("tool_use_limit_reached_error", message)
+
+
+def _given_up(kind: str, message: str) -> Draft:
+    """The turn comes to an end that is not the model's (spec 6.8)."""
+    status = {"type": "exhausted"}
+    return Draft(SessionError(error={"type": kind, "message": message, "retry_status": status}))
 
 
 def _at_rest(state: SessionState, now: datetime) -> Command | None:

@@ -44,7 +44,7 @@ from freehold.core.prices import Rates
 from freehold.core.state import END_TURN, OpenCall, PendingInput, SessionState
 from freehold.core.web_rules import WEB_SEARCH
 
-_SAMPLE_AGAIN = frozenset({"pause_turn"})
+_SAMPLE_AGAIN = frozenset({"pause_turn", "compaction"})
 
 
 def fold(state: SessionState, record: Record) -> SessionState:
@@ -74,7 +74,7 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
         case InputAccepted(input_id=input_id, event=event):
             return {"inputs": (*state.inputs, PendingInput(id=input_id, event=event))}
         case UserMessage():
-            return {"owes_sampling": True}
+            return {"owes_sampling": True, "rounds": 0}
         case UserInterrupt():
             return {"owes_sampling": False, "ending": END_TURN, "ending_details": None}
         case UserToolConfirmation(tool_use_id=call_id, result=verdict, deny_message=message):
@@ -91,7 +91,12 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
         case CallStarted(call_id=call_id):
             return {"calls": _with(state, call_id, {"started": True})}
         case ModelRequestStart():
-            return {"open_span": record.id, "owes_sampling": False}
+            return {
+                "open_span": record.id,
+                "owes_sampling": False,
+                "ending": END_TURN,
+                "ending_details": None,
+            }
         case ModelRequestEnd() as end:
             return _sampled(state, record, end)
         case McpToolsListed(server=server):
@@ -211,11 +216,16 @@ def _sampled(state: SessionState, record: Record, end: ModelRequestEnd) -> dict[
         change["owes_sampling"] = True
         return change
     change["context_full"] = end.model_usage.context >= answer.get("compact_at", math.inf)
+    reason = answer.get("stop_reason")
+    if reason == "model_context_window_exceeded":
+        change["context_full"] = True
     if not change["context_full"]:
         change["compactions"] = 0
-    if answer.get("stop_reason") in _SAMPLE_AGAIN:
+    if reason in _SAMPLE_AGAIN:
         change["owes_sampling"] = True
-    if answer.get("stop_reason") == "refusal":
+    if state.calls or reason in _SAMPLE_AGAIN:
+        change["rounds"] = state.rounds + 1
+    if reason == "refusal":
         change["ending"] = StopReason(type="refusal")
         change["ending_details"] = answer.get("stop_details")
     return change

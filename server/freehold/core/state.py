@@ -121,6 +121,8 @@ class SessionState(_Model):
     """When a rescheduled session runs again."""
     context_full: bool = False
     """The last request came near the model's window; the conversation is summed up first."""
+    rounds: int = 0
+    """Answers since the user's last message that wanted tools, or more time."""
     compactions: int = 0
     """Summaries made one after the other without getting away from the window's edge."""
     halted: bool = False

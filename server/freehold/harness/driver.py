@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from freehold.core.catalog import Catalog
 from freehold.core.commands import CallModel, Compact, ListTools, RunTool, Write
-from freehold.core.decide import decide, tool_error
+from freehold.core.decide import MAX_ROUNDS, decide, tool_error
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import CallStarted
 from freehold.core.mcp import unlisted
@@ -40,13 +40,15 @@ log = logging.getLogger(__name__)
 Work = CallModel | Compact | ListTools | RunTool
 
 
-def plan(pen: Draughtsman, servers: Sequence[str] = ()) -> Work | None:
+def plan(
+    pen: Draughtsman, servers: Sequence[str] = (), max_rounds: int = MAX_ROUNDS
+) -> Work | None:
     """Write down all that needs no doing, up to the next command that does.
 
     ``servers`` are the agent's MCP servers: the model is asked once they all were (spec 12.5).
     """
     while True:
-        command = decide(pen.state, pen.now)
+        command = decide(pen.state, pen.now, max_rounds=max_rounds)
         if not isinstance(command, Write):
             if isinstance(command, CallModel) and (missing := unlisted(pen.state, servers)):
                 return ListTools(missing)
@@ -82,6 +84,7 @@ class Driver:
         web: Web,
         backoff: Backoff | None = None,
         compact_at: float = 0.8,
+        max_rounds: int = MAX_ROUNDS,
         catalog: Catalog | None = None,
         auto_model: str | None = None,
     ) -> None:
@@ -103,6 +106,7 @@ class Driver:
         )
         self._fanout = fanout
         self._clock = clock
+        self._max_rounds = max_rounds
 
     async def close(self) -> None:
         """Let go of what is being prepared."""
@@ -134,7 +138,7 @@ class Driver:
                 if found is None:
                     found = pen.state.seq
                 pen.write(*facts)
-                work = plan(pen, servers)
+                work = plan(pen, servers, self._max_rounds)
                 await handle.save(tx, pen)
             if work is None:
                 break

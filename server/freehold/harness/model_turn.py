@@ -180,27 +180,31 @@ def answered(
     with the request: what it cost does not change with the price list.
     """
     ids = ids or EventIds()
+    content = response.content
+    if response.stop_reason == "refusal":
+        # What a refused answer had begun to call is not run, and would stay without a result.
+        content = [block for block in content if block["type"] != "tool_use"]
     thoughts = iter(ids.thinking)
     thinking = [
         Draft(AgentThinking(), id=next(thoughts, None))
-        for block in response.content
+        for block in content
         if block["type"] in {"thinking", "redacted_thinking"}
     ]
     text = [
         {"type": "text", "text": block["text"]}
-        for block in response.content
+        for block in content
         if block["type"] == "text" and block["text"]
     ]
     message = [Draft(AgentMessage(content=text), id=ids.message)] if text else []
     calls = [
         Draft(_tool_use(block, tools, mcp_tools), private={"tool_use_id": block["id"]})
-        for block in response.content
+        for block in content
         if block["type"] == "tool_use"
     ]
     end = Draft(
         ModelRequestEnd(model_request_start_id=span_id, model_usage=response.usage, is_error=False),
         private={
-            "content": response.content,
+            "content": content,
             "stop_reason": response.stop_reason,
             "stop_details": response.stop_details,
             **_price(rates),
