@@ -7,17 +7,19 @@ and tools that are plain functions. What it prints is what a client would see.
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from freehold.core import ids
+from freehold.core import ids, judging
 from freehold.core.accept import accept
 from freehold.core.commands import CallModel, Compact, RunTool, Write
 from freehold.core.decide import MAX_ROUNDS, decide, tool_result
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import CLIENT_EVENT, Json, ModelUsage, Record
 from freehold.core.fold import fold_all
+from freehold.core.mcp import offered
 from freehold.core.prices import Rates
 from freehold.core.state import SessionState
 from freehold.core.transcript import Transcript
@@ -31,7 +33,8 @@ USAGE = ModelUsage(input_tokens=10, output_tokens=2)
 
 Answer = list[Json] | ModelError | ModelResponse
 Model = Callable[[list[Json]], Answer]
-Tool = Callable[[str, Json], str]
+Tool = Callable[[str, Json], str | list[Json]]
+"""What it returns is the result's text, or its blocks."""
 
 
 def toolset(**policies: str) -> list[Json]:
@@ -97,6 +100,8 @@ class Playbook:
         self.rates = rates
         self.rounds = rounds
         self.state = fold_all(fresh_state(budget), self.records)
+        self.judge: Callable[[str], str] = lambda _: "VERDICT: allow"
+        """Answers what is asked about calls under the policy ``auto``."""
         self.compact_at: int | None = None
         self.retries = 0
         """How often a request that is worth retrying is tried again, ten seconds later."""
@@ -155,7 +160,8 @@ class Playbook:
                 assert self.state.open_span is not None
                 self.write(*self._sum_up(self.state.open_span))
             case RunTool(call=call):
-                content = [text(self.tool(call.name, call.input))]
+                told = self.tool(call.name, call.input)
+                content = [text(told)] if isinstance(told, str) else told
                 self.write(tool_result(call, content, is_error=False))
         return True
 
@@ -169,7 +175,23 @@ class Playbook:
             kinds = {block["type"] for block in answer}
             reason = "tool_use" if "tool_use" in kinds else "end_turn"
             answer = ModelResponse(content=answer, stop_reason=reason, usage=USAGE)
-        return answered(span_id, answer, self.tools, compact_at=self.compact_at, rates=self.rates)
+        drafts = answered(
+            span_id,
+            answer,
+            self.tools,
+            mcp_tools=offered(self.tools, self.transcript().mcp_tools),
+            compact_at=self.compact_at,
+            rates=self.rates,
+        )
+        return [self._judged(draft) for draft in drafts]
+
+    def _judged(self, draft: Draft) -> Draft:
+        event = draft.event
+        if not judging.to_be_judged(event):
+            return draft
+        verdict = judging.judged(self.judge(event.name))  # type: ignore[union-attr]
+        change = {"evaluated_permission": verdict.permission, "evaluation": verdict.evaluation}
+        return dataclasses.replace(draft, event=event.model_copy(update=change))
 
     def _sum_up(self, span_id: str) -> list[Draft]:
         answer = self.model([*self.transcript().messages, say("SUM UP")])

@@ -1,0 +1,159 @@
+"""The unions of the official SDK: which kinds of things there are, and which a value shows.
+
+A *kind* is a path through the SDK's types: an event's ``type``, then the fields that lead to
+another union, each with the member's ``type`` or the literal's value, as in
+``session.status_idle/stop_reason/end_turn`` or ``session.error/error/billing_error``. Fields that
+can have one value only are no kinds.
+"""
+
+from __future__ import annotations
+
+import re
+import types
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from anthropic._models import BaseModel
+from anthropic.types.beta import sessions
+from pydantic.fields import FieldInfo
+
+STREAM = sessions.BetaManagedAgentsStreamSessionEvents
+THREAD_STREAM = sessions.BetaManagedAgentsStreamSessionThreadEvents
+LISTED = sessions.BetaManagedAgentsSessionEvent
+SENT = sessions.BetaManagedAgentsSendSessionEvents.model_fields["data"].annotation
+"""The echoes that answer a request that sends events."""
+ROOTS = (STREAM, THREAD_STREAM, LISTED, SENT)
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
+
+
+class Mismatch(AssertionError):
+    """A value that is not what the SDK's type says."""
+
+
+def kinds(root: Any, *, closed: frozenset[str] = frozenset()) -> set[str]:
+    """All kinds below a type; those of ``closed`` are not looked into."""
+    return set(_kinds(root, "", (), closed))
+
+
+def shown(root: Any, value: Any) -> set[str]:
+    """The kinds that a JSON value shows.
+
+    Raises:
+        Mismatch: it has a field the type does not know, lacks one, or one has another type.
+    """
+    found: set[str] = set()
+    _visit(root, value, "", found)
+    return found
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        yield from _members(get_args(annotation)[0])
+    elif origin in (Union, types.UnionType):
+        for member in get_args(annotation):
+            yield from _members(member)
+    else:
+        yield annotation
+
+
+def _is_model(annotation: Any) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, BaseModel)
+
+
+def _type_of(model: Any) -> str | None:
+    """The one value that the model's ``type`` can have."""
+    field = model.model_fields.get("type")
+    values = _literals(field.annotation) if field is not None else ()
+    return str(values[0]) if len(values) == 1 else None
+
+
+def _literals(annotation: Any) -> tuple[Any, ...]:
+    return tuple(
+        value
+        for member in _members(annotation)
+        if get_origin(member) is Literal
+        for value in get_args(member)
+    )
+
+
+def _join(*parts: str | None) -> str:
+    return "/".join(part for part in parts if part)
+
+
+def _kinds(
+    annotation: Any, path: str, above: tuple[Any, ...], closed: frozenset[str]
+) -> Iterator[str]:
+    for member in _members(annotation):
+        if get_origin(member) is list:
+            yield from _kinds(get_args(member)[0], path, above, closed)
+        elif _is_model(member) and member not in above:
+            here = _join(path, _type_of(member))
+            if here != path:
+                yield here
+            if here in closed:
+                continue
+            for name, field in member.model_fields.items():
+                values = _literals(field.annotation)
+                if len(values) > 1:
+                    yield from (_join(here, name, str(value)) for value in values)
+                yield from _kinds(field.annotation, _join(here, name), (*above, member), closed)
+
+
+def _visit(annotation: Any, value: Any, path: str, found: set[str]) -> None:
+    members = list(_members(annotation))
+    if isinstance(value, dict):
+        models = [member for member in members if _is_model(member)]
+        typed = [model for model in models if _type_of(model) == value.get("type")]
+        if models:
+            if not typed and (len(models) > 1 or _type_of(models[0])):
+                raise Mismatch(f"{path}: no type of the SDK is {value.get('type')!r}")
+            _visit_model((typed or models)[0], value, path, found)
+            return
+    if isinstance(value, list):
+        for member in members:
+            if get_origin(member) is list:
+                for item in value:
+                    _visit(get_args(member)[0], item, path, found)
+                return
+    literals = _literals(annotation)
+    if len(literals) > 1 and value in literals:
+        found.add(_join(path, str(value)))
+    if not any(_is_a(member, value) for member in members):
+        raise Mismatch(f"{path}: {value!r} is not {annotation}")
+
+
+def _visit_model(model: Any, value: dict[str, Any], path: str, found: set[str]) -> None:
+    here = _join(path, _type_of(model))
+    if here != path:
+        found.add(here)
+    fields: dict[str, FieldInfo] = {
+        field.alias or name: field for name, field in model.model_fields.items()
+    }
+    if unknown := set(value) - set(fields):
+        raise Mismatch(f"{here}: the SDK does not know {sorted(unknown)}")
+    for name, field in fields.items():
+        if name in value:
+            _visit(field.annotation, value[name], _join(here, name), found)
+        elif field.is_required():
+            raise Mismatch(f"{here}: {name} is missing")
+
+
+def _is_a(member: Any, value: Any) -> bool:
+    origin = get_origin(member)
+    if origin is Literal:
+        return value in get_args(member)
+    if origin is dict:
+        kind = get_args(member)[1]
+        return isinstance(value, dict) and all(_is_a(kind, item) for item in value.values())
+    if member is datetime:
+        return isinstance(value, str) and _TIME.fullmatch(value) is not None
+    if member is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if member is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if member is object or member is Any:
+        return True
+    return isinstance(member, type) and isinstance(value, member)
