@@ -163,6 +163,38 @@ def test_what_tools_answer(sdk: Anthropic, environment: Any, door: Door) -> None
     assert "it broke" in broken.content[0].text
 
 
+def test_a_result_too_long_for_the_model_is_in_a_file(
+    sdk: Anthropic, environment: Any, door: Door
+) -> None:
+    def result(*tools: Any) -> str:
+        agent = sdk.beta.agents.create(
+            name="Reader",
+            model="claude-opus-5",
+            mcp_servers=[{"type": "url", "name": "things", "url": door.mcp}],
+            tools=[
+                {"type": "mcp_toolset", "mcp_server_name": "things", "default_config": ALLOW},
+                *tools,
+            ],
+        )
+        session = sdk.beta.sessions.create(agent=agent.id, environment_id=environment.id)
+        script = '/tool mcp__things__novel {"length": 150000}'
+        if tools:
+            script += "\n/run cat /tmp/tool_outputs/*.txt | tail -c 8"
+        seen = turn(sdk, session.id, said(script))
+        assert seen[-1].stop_reason.type == "end_turn"
+        if tools:
+            assert "xxx end" in only(seen, "agent.tool_result").content[0].text
+        (block,) = only(seen, "agent.mcp_tool_result").content
+        assert len(block.text) < 15_000
+        assert block.text.endswith("x end")
+        text: str = block.text
+        return text
+
+    assert "The whole output is in /tmp/tool_outputs/" in result({"type": "agent_toolset_20260401"})
+    # An agent without tools to read it with has no sandbox.
+    assert "could not be kept" in result()
+
+
 def test_servers_that_fail_are_told_once_a_run_and_asked_again_in_the_next(
     sdk: Anthropic, environment: Any, door: Door
 ) -> None:

@@ -209,6 +209,24 @@ async def test_blank_texts_which_no_request_may_hold_are_left_out() -> None:
     assert response.content == [{"type": "text", "text": "a"}]
 
 
+@pytest.mark.parametrize("reason", ["max_tokens", "model_context_window_exceeded", "refusal"])
+async def test_a_thought_that_was_cut_off_has_no_signature_and_does_not_go_back(
+    reason: str,
+) -> None:
+    thought = {"type": "thinking", "thinking": "", "signature": ""}
+    delta = {"type": "thinking_delta", "thinking": "hm"}
+    signed = {"type": "signature_delta", "signature": "c2ln"}
+    whole = {"type": "thinking", "thinking": "hm", "signature": "c2ln"}
+    first = block(0, thought, delta, signed)
+    _, cut = await answered(START, *first, *block(1, thought, delta), finish(reason), STOP)
+    assert cut.content == [whole]
+    _, kept = await answered(START, *first, finish(reason), STOP)
+    assert kept.content == [whole]
+    # Servers that sign nothing take back what they said.
+    _, unsigned = await answered(START, *block(0, thought, delta), finish(), STOP)
+    assert unsigned.content == [{**whole, "signature": ""}]
+
+
 async def test_halved_surrogates_are_joined() -> None:
     _, response = await answered(
         START,

@@ -358,6 +358,33 @@ def test_a_system_message_alone_waits_for_the_next_turn() -> None:
     assert roles == ["user", "system", "assistant"]
 
 
+def test_system_messages_of_several_requests_stand_together_before_the_answer() -> None:
+    play = Playbook()
+    play.client(say("one"), _system("be brief"))
+    play.client(say("two"), _system("be kind"))
+    play.client(say("three"))
+    play.run()
+    (asked, told, _) = play.transcript().messages
+    assert asked == {"role": "user", "content": [text("one"), text("two"), text("three")]}
+    assert told == {"role": "system", "content": [text("be brief"), text("be kind")]}
+
+
+def test_blank_texts_stay_in_the_log_and_are_not_sent() -> None:
+    play = Playbook(script([use("get_weather")], [text("ok")]))
+    play.client({"type": "user.message", "content": [text(" "), text("one"), text("\n")]})
+    play.run()
+    (call_id,) = play.state.waiting
+    result = {"type": "user.custom_tool_result", "custom_tool_use_id": call_id}
+    play.client({**result, "content": [text("\t")]}, _system(" "))
+    play.run()
+    asked, _, answer, told, _ = play.transcript().messages
+    assert asked["content"] == [text("one")]
+    assert answer["content"][0]["content"] == [text("(no output)")]
+    assert told["content"] == [text("(empty message)")]
+    shown = [r.event.content for r in play.records if r.event.type == "user.message"]
+    assert shown == [[text(" "), text("one"), text("\n")]]
+
+
 @pytest.mark.parametrize(
     "events",
     [

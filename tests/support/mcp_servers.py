@@ -92,6 +92,11 @@ def tools(counts: dict[str, int]) -> MCPServer:
         return "long"
 
     @server.tool()
+    def novel(length: int) -> str:
+        """A long text."""
+        return "once " + "x" * length + " end"
+
+    @server.tool()
     async def slow() -> str:
         """Take longer than anybody waits."""
         ran("slow")

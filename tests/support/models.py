@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Iterator
@@ -10,11 +11,38 @@ from typing import Any
 
 import uvicorn
 
-from freehold.models.scripted_http import App
+from freehold.models.scripted import ScriptedModel
+from freehold.models.scripted_http import App, ScriptedHttp
 from freehold.ports.model import Model, ModelEvent, ModelRequest, ModelResponse
 
 KEY = "sk-ant-secret-0123456789"
 MODEL = "claude-opus-5-5"
+
+
+class Recorder(ScriptedHttp):
+    """A scripted provider that remembers the bodies and headers of what it was asked."""
+
+    def __init__(self, model: ScriptedModel | None = None) -> None:
+        super().__init__(model)
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        parts: list[bytes] = []
+        recorded = False
+
+        async def heard() -> Any:
+            nonlocal recorded
+            message = await receive()
+            parts.append(message.get("body", b""))
+            if not recorded and not message.get("more_body", False):
+                # Before the answer: who has that finds the request here.
+                recorded = True
+                self.headers.append({k.decode(): v.decode() for k, v in scope["headers"]})
+                self.bodies.append(json.loads(b"".join(parts)))
+            return message
+
+        await super().__call__(scope, heard, send)
 
 
 @contextmanager

@@ -200,3 +200,14 @@ def thinking_for(capabilities: ModelCapabilities, effort: str | None) -> dict[st
         ceiling = capabilities.max_output_tokens // 2
         return {"type": "enabled", "budget_tokens": min(budget, ceiling)}
     return None
+
+
+def effort_for(capabilities: ModelCapabilities, effort: str | None) -> Effort | None:
+    """The effort to ask of a model that can do this much: the greatest it has that is not above
+    ``effort``, or else its least; None where the parameter must be left out."""
+    if effort is None or not capabilities.efforts:
+        return None
+    levels = list(map(str, ALL_EFFORTS))
+    taken = sorted(capabilities.efforts, key=levels.index)
+    within = [level for level in taken if levels.index(level) <= levels.index(effort)]
+    return within[-1] if within else taken[0]

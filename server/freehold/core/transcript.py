@@ -25,6 +25,7 @@ from freehold.core.events import (
 )
 
 EMPTY_RESULT = "(no output)"
+EMPTY_MESSAGE = "(empty message)"
 
 
 class Transcript:
@@ -41,7 +42,7 @@ class Transcript:
         self.user_texts: list[str] = []
         """What the user wrote, and nobody else: what calls are judged by (spec 12.4)."""
         self._provider_ids: dict[str, str] = {}
-        self._held: list[Json] = []
+        self._held: Content = []
 
     def extend(self, record: Record) -> None:
         """Take in the next record; those already seen are passed over.
@@ -57,9 +58,9 @@ class Transcript:
         match record.event:
             case UserMessage(content=content):
                 self.user_texts += [block["text"] for block in content if block["type"] == "text"]
-                self._say_user(content)
+                self._say_user(_sendable(content, EMPTY_MESSAGE))
             case SystemMessage(content=content):
-                self._held.append({"role": "system", "content": content})
+                self._held += _sendable(content, EMPTY_MESSAGE)
                 self._release()
             case AgentToolUse() | AgentMcpToolUse() | AgentCustomToolUse():
                 self._provider_ids[record.id] = (record.private or {})["tool_use_id"]
@@ -84,6 +85,8 @@ class Transcript:
                 pass
 
     def _say_user(self, content: Content) -> None:
+        if self.messages and self.messages[-1]["role"] == "system":
+            self._held = self.messages.pop()["content"] + self._held
         if self.messages and self.messages[-1]["role"] == "user":
             self.messages[-1]["content"].extend(content)
         else:
@@ -91,10 +94,15 @@ class Transcript:
         self._release()
 
     def _release(self) -> None:
-        """A system message stands after a user's: one that came before any waits for it."""
-        if self.messages and self.messages[-1]["role"] == "user":
-            self.messages += self._held
-            self._held = []
+        """System messages stand between all that the user said and the answer: those that came
+        before any wait for it, and those that came in between move to its end."""
+        if not self._held or not self.messages or self.messages[-1]["role"] == "assistant":
+            return
+        if self.messages[-1]["role"] == "system":
+            self.messages[-1]["content"].extend(self._held)
+        else:
+            self.messages.append({"role": "system", "content": self._held})
+        self._held = []
 
     def _say_assistant(self, content: Content) -> None:
         # An answer without content is legal to receive and not to send back.
@@ -108,8 +116,14 @@ class Transcript:
         block: Json = {
             "type": "tool_result",
             "tool_use_id": provider_id,
-            "content": content or [{"type": "text", "text": EMPTY_RESULT}],
+            "content": _sendable(content or [], EMPTY_RESULT),
         }
         if failed:
             block["is_error"] = True
         self._say_user([block])
+
+
+def _sendable(content: Content, instead: str) -> Content:
+    """Without blank texts, which the Messages API refuses; ``instead`` if nothing else is there."""
+    kept = [block for block in content if block["type"] != "text" or block["text"].strip()]
+    return kept or [{"type": "text", "text": instead}]

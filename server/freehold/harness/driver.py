@@ -209,7 +209,9 @@ class Driver:
             pen = await self._pen(job.handle, tx)
             pen.write(Draft(CallStarted(call_id=call.id)))
             await job.handle.save(tx, pen)
-        return await self._mcp.call(job.handle, pen.state, call)
+        return await self._mcp.call(
+            job.handle, pen.state, call, lambda c: self._hands.shorten(job.handle, call, c)
+        )
 
     async def _run_tool(self, job: _Job, call: OpenCall) -> Sequence[Draft]:
         try:

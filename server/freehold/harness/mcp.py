@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from freehold.core.decide import tool_error, tool_result
 from freehold.core.drafts import Draft
-from freehold.core.events import McpToolsListed, SessionError
+from freehold.core.events import Content, McpToolsListed, SessionError
 from freehold.core.mcp import listing
 from freehold.core.state import OpenCall, SessionState
 from freehold.errors import McpError, McpUnauthorized
@@ -24,6 +24,10 @@ LOST = (
     "and its result is not known. It was not repeated."
 )
 GONE = "The session has no MCP server of this name any more; this call did not run."
+
+
+Shorten = Callable[[Content], Awaitable[Content]]
+"""Makes a result too long for the model into one that is not (spec 12.3)."""
 
 
 class McpTools:
@@ -57,7 +61,9 @@ class McpTools:
             )
         return Draft(McpToolsListed(server=name, tools=kept))
 
-    async def call(self, handle: SessionHandle, state: SessionState, call: OpenCall) -> list[Draft]:
+    async def call(
+        self, handle: SessionHandle, state: SessionState, call: OpenCall, shorten: Shorten
+    ) -> list[Draft]:
         """Run a call whose start is in the log. It runs once, whatever comes of it."""
         spec = await handle.spec()
         server = _server(spec, call.server or "")
@@ -75,7 +81,8 @@ class McpTools:
                 tool_error(call, f"MCP server {server.name}: {error}."),
                 *(() if told else (failure(server.name, error),)),
             ]
-        return [tool_result(call, outcome.content, is_error=outcome.is_error)]
+        content = await shorten(outcome.content)
+        return [tool_result(call, content, is_error=outcome.is_error)]
 
     async def forget(self, session_id: str) -> None:
         """The session is over: its connections go."""

@@ -20,9 +20,9 @@ async def offload(sandbox: Sandbox | None, call_id: str, content: Content) -> Co
     Without a sandbox, or where the file cannot be written, the rest is only cut off; the text
     says so.
     """
-    text = "\n".join(block["text"] for block in content if block["type"] == "text")
-    if len(text) <= LIMIT:
+    if not too_long(content):
         return content
+    text = _text(content)
     where = f"/tmp/tool_outputs/{call_id}.txt"  # noqa: S108 a path inside the sandbox
     kept = "The rest could not be kept."
     if sandbox is not None and await _written(sandbox, where, text):
@@ -33,6 +33,15 @@ async def offload(sandbox: Sandbox | None, call_id: str, content: Content) -> Co
     )
     others = [block for block in content if block["type"] != "text"]
     return [{"type": "text", "text": shown}, *others]
+
+
+def too_long(content: Content) -> bool:
+    """Whether the texts of a result are more than the model is given at once."""
+    return len(_text(content)) > LIMIT
+
+
+def _text(content: Content) -> str:
+    return "\n".join(block["text"] for block in content if block["type"] == "text")
 
 
 async def _written(sandbox: Sandbox, path: str, text: str) -> bool:

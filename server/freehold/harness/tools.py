@@ -7,10 +7,11 @@ import logging
 
 from freehold.core.decide import tool_error, tool_result
 from freehold.core.drafts import Draft
-from freehold.core.events import SandboxAttached, SessionError
+from freehold.core.events import Content, SandboxAttached, SessionError
+from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall
 from freehold.errors import SandboxError, SandboxLost, SandboxUnavailable
-from freehold.harness.offload import offload
+from freehold.harness.offload import offload, too_long
 from freehold.harness.sessions import SessionHandle
 from freehold.ports.sandbox import Sandbox, SandboxProvider, SandboxSpec, ToolCall
 
@@ -71,6 +72,19 @@ class Hands:
             return [Draft(SandboxAttached(sandbox_id=None)), tool_error(call, LOST)]
         content = await offload(sandbox, call.id, outcome.content)
         return [tool_result(call, content, is_error=outcome.is_error)]
+
+    async def shorten(self, handle: SessionHandle, call: OpenCall, content: Content) -> Content:
+        """What a tool gave that did not run in the sandbox; if it is too long, its whole text is
+        put there, where the agent has tools that could read it (spec 12.3)."""
+        if not too_long(content):
+            return content
+        sandbox = None
+        if enabled_builtins((await handle.spec()).agent["tools"]):
+            try:
+                sandbox = await self.attach(handle)
+            except SandboxError as error:
+                log.warning("no sandbox for the result of %s: %s", call.id, error)
+        return await offload(sandbox, call.id, content)
 
     async def stop(self, handle: SessionHandle, call: OpenCall) -> None:
         """Stop a running call; nothing to do where there is no sandbox to stop it in."""

@@ -12,6 +12,8 @@ from freehold.errors import ModelError
 from freehold.ports.model import BlockStarted, ModelEvent, ModelResponse, TextDelta
 
 _CALLS = frozenset({"tool_use", "server_tool_use", "mcp_tool_use"})
+_CUT = frozenset({"max_tokens", "model_context_window_exceeded", "refusal"})
+"""Reasons to stop in the middle of a block."""
 _COUNTS = (
     "input_tokens",
     "output_tokens",
@@ -66,7 +68,9 @@ class Accumulator:
         for index in list(self._open):
             self._close(index)
         return ModelResponse(
-            content=_sendable([self._blocks[index] for index in sorted(self._blocks)]),
+            content=_sendable(
+                [self._blocks[index] for index in sorted(self._blocks)], self._stop_reason
+            ),
             stop_reason=self._stop_reason,
             usage=ModelUsage.model_validate({**self._usage, "speed": self._speed}),
             stop_details=self._stop_details,
@@ -129,7 +133,10 @@ def _tool_input(text: str) -> Any:
     return value if isinstance(value, dict) else {}
 
 
-def _sendable(content: Content) -> Content:
+def _sendable(content: Content, stop_reason: str) -> Content:
+    # A thought that was cut off was not signed, and the API takes back only what is.
+    if stop_reason in _CUT and content and content[-1]["type"] == "thinking":
+        content = content if content[-1].get("signature") else content[:-1]
     # The API answers with blank text blocks at times and refuses them as input.
     return [block for block in content if block["type"] != "text" or block.get("text", "").strip()]
 

@@ -152,8 +152,12 @@ def _content(request: ModelRequest, reply: Reply) -> Content:
         )
     if reply.text.strip():
         blocks.append({"type": "text", "text": reply.text})
+    seed = _seed(request)
+    if reply.stop_reason == "pause_turn":
+        # The API pauses while one of its own tools is at work, and says so in the answer.
+        call_id = "srv" + _call_id(seed, 0)
+        blocks.append({"type": "server_tool_use", "id": call_id, "name": "web_search", "input": {}})
     if reply.tool_uses and reply.refusal is None:
-        seed = _seed(request)
         for position, use in enumerate(reply.tool_uses):
             blocks.append(
                 {

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from freehold.core.events import Content, Json
-from freehold.core.model_catalog import ModelCapabilities, describe, thinking_for
+from freehold.core.model_catalog import ModelCapabilities, describe, effort_for, thinking_for
 from freehold.errors import ModelError
 from freehold.ports.model import ModelRequest
 
@@ -40,9 +40,10 @@ def body(request: ModelRequest, capabilities: ModelCapabilities | None = None) -
     thinking = thinking_for(capabilities, request.effort)
     if thinking is not None:
         built["thinking"] = thinking
-    if request.effort is not None and capabilities.takes_effort:
-        built["output_config"] = {"effort": request.effort}
-    if request.speed == "fast":
+    effort = effort_for(capabilities, request.effort)
+    if effort is not None:
+        built["output_config"] = {"effort": effort}
+    if request.speed == "fast" and capabilities.fast:
         built["speed"] = "fast"
     if request.inference_geo is not None:
         built["inference_geo"] = request.inference_geo
@@ -70,10 +71,11 @@ def encode(request: ModelRequest, capabilities: ModelCapabilities | None = None)
 
 def betas(request: ModelRequest, capabilities: ModelCapabilities | None = None) -> list[str]:
     """Values of the ``anthropic-beta`` header this request needs."""
+    capabilities = capabilities or describe(request.model)
     needed = []
-    if request.speed == "fast":
+    if request.speed == "fast" and capabilities.fast:
         needed.append(FAST_BETA)
-    if (capabilities or describe(request.model)).thinking == "budget":
+    if capabilities.thinking == "budget":
         # Without it these models think once a turn, not again after each tool result.
         needed.append(INTERLEAVED_BETA)
     return needed

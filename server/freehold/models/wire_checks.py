@@ -37,6 +37,7 @@ def check(request: ModelRequest) -> None:
         role = message.get("role")
         content = as_blocks(message.get("content") or [])
         if role == "system":
+            _check_system(messages, index)
             continue
         if role not in {"user", "assistant"}:
             _refuse(f"messages.{index}.role: Input should be 'user', 'assistant' or 'system'")
@@ -50,13 +51,28 @@ def check(request: ModelRequest) -> None:
             called = _check_user(index, content, called)
             if called and index + 1 < len(messages) and messages[index + 1]["role"] != "user":
                 _unanswered(index - 1, called)
-    if messages[-1]["role"] == "assistant":
+    if messages[-1]["role"] == "assistant" and not _paused(messages[-1]):
         _refuse(
             "This model does not support assistant message prefill. The conversation must end "
             "with a user message."
         )
     if called:
         _unanswered(len(messages) - 2, called)
+
+
+def _check_system(messages: list[Json], index: int) -> None:
+    before = messages[index - 1]["role"] if index else None
+    after = messages[index + 1]["role"] if index + 1 < len(messages) else "assistant"
+    if before != "user" or after != "assistant":
+        _refuse(
+            f"messages.{index}: a `system` message must follow a `user` message and be last or be "
+            "followed by an `assistant` message"
+        )
+
+
+def _paused(message: Json) -> bool:
+    """Whether this answer stopped with ``pause_turn``: it goes back to be gone on with."""
+    return any(block["type"] == "server_tool_use" for block in as_blocks(message["content"]))
 
 
 def _check_assistant(index: int, content: Content) -> set[str]:
@@ -86,6 +102,8 @@ def _check_user(index: int, content: Content, called: set[str]) -> set[str]:
                 "`tool_use` block in the previous message."
             )
         open_calls.discard(call)
+        for part in as_blocks(block.get("content") or []):
+            _check_text(index, position, part)
     return open_calls
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from anthropic.types import ModelParam
@@ -13,7 +13,9 @@ from freehold.core.model_catalog import (
     KNOWN_MODELS,
     THINKING_BUDGETS,
     UNKNOWN,
+    ModelCapabilities,
     describe,
+    effort_for,
     thinking_param,
 )
 
@@ -50,6 +52,24 @@ def test_known_models(
     assert known.takes_effort is (default_effort is not None)
     assert known.images
     assert known.cache_breakpoints
+
+
+@pytest.mark.parametrize(
+    ("taken", "wanted", "sent"),
+    [
+        (("low", "medium", "high"), "max", "high"),
+        (("low", "medium", "high", "max"), "xhigh", "high"),
+        (("max", "high"), "high", "high"),
+        (("high", "medium"), "low", "medium"),
+        (("low",), None, None),
+        ((), "high", None),
+    ],
+)
+def test_a_model_is_asked_for_the_nearest_effort_it_has(
+    taken: Any, wanted: str | None, sent: str | None
+) -> None:
+    capabilities = ModelCapabilities(100_000, 8_000, efforts=taken)
+    assert effort_for(capabilities, wanted) == sent
 
 
 def test_every_model_the_sdk_names_can_think() -> None:
