@@ -190,7 +190,7 @@ def test_a_result_too_long_for_the_model_is_in_a_file(
         text: str = block.text
         return text
 
-    assert "The whole output is in /tmp/tool_outputs/" in result({"type": "agent_toolset_20260401"})
+    assert "It is in /tmp/tool_outputs/" in result({"type": "agent_toolset_20260401"})
     # An agent without tools to read it with has no sandbox.
     assert "could not be kept" in result()
 

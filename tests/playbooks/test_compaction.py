@@ -69,6 +69,14 @@ def test_a_window_that_is_always_full_ends_the_turn() -> None:
         "session.usage",
         "session.status_idle retries_exhausted",
     ]
+    # The next message starts anew.
+    before = len(play.records)
+    play.model = lambda messages: [text("short story")]
+    play.client(say("go on"))
+    lines = play.run().lines(before)
+    assert lines.count("agent.thread_context_compacted") == 1
+    assert "agent.message short story" in lines
+    assert lines[-1] == "session.status_idle end_turn"
 
 
 def test_a_summary_that_fails_is_a_failed_request() -> None:

@@ -236,6 +236,7 @@ def _failed(retry_status: str) -> dict[str, Any]:
         return {}
     return {
         "halted": True,
+        "compactions": 0,
         "fatal": retry_status == "terminal",
         "owes_sampling": False,
         "ending": StopReason(type="retries_exhausted"),

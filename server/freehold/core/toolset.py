@@ -39,12 +39,13 @@ BUILTIN_TOOLS: dict[str, Json] = {
         "bash",
         "Run a command in a persistent bash shell inside the sandbox. The working directory, "
         "variables, functions and background processes survive from one call to the next. "
-        "Standard output and standard error come back merged; of long output only the last "
-        "100 KiB. A non-zero exit status makes the result an error. Standard input is empty, so "
-        "do not start programs that wait for a person. Start long-running programs in the "
-        "background with `&` and send their output to a file. A command that exceeds its timeout "
-        "is killed with everything it started, and the next call begins in a new shell. Commands "
-        "run one after another.",
+        "Standard output and standard error come back merged; of more than 100,000 characters "
+        "you see the beginning and the end, and the last 1 MiB is put into a file. A non-zero "
+        "exit status makes the result an error. Standard input is empty, so do not start "
+        "programs that wait for a person. Start long-running programs in the background with "
+        "`&` and send their output to a file. A command that exceeds its timeout is killed with "
+        "everything it started, and the next call begins in a new shell. Commands run one after "
+        "another.",
         ["command"],
         {
             "command": _text("The command line or script to run."),

@@ -26,7 +26,7 @@ async def offload(sandbox: Sandbox | None, call_id: str, content: Content) -> Co
     where = f"/tmp/tool_outputs/{call_id}.txt"  # noqa: S108 a path inside the sandbox
     kept = "The rest could not be kept."
     if sandbox is not None and await _written(sandbox, where, text):
-        kept = f"The whole output is in {where}; read it in parts."
+        kept = f"It is in {where}; read it in parts."
     shown = (
         f"[The output has {len(text):,} characters. {kept} Its beginning and its end follow.]\n"
         f"{text[:PREVIEW]}\n[...]\n{text[-TAIL:]}"

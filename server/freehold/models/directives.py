@@ -20,6 +20,7 @@ from freehold.models.replies import (
     ERROR_KINDS,
     REFUSAL_CATEGORIES,
     RESULT_MARK,
+    STOP_REASONS,
     Failure,
     Refusal,
     Reply,
@@ -32,7 +33,9 @@ from freehold.ports.model import ModelRequest
 SHELL_TOOL = "bash"
 LONGEST_WAIT = 3_600.0
 
-_DIRECTIVE = re.compile(r"^[ \t]*/(run|tool|say|think|wait|fail|then)(?:[ \t]+(.*?))?[ \t]*$")
+_DIRECTIVE = re.compile(
+    r"^[ \t]*/(run|tool|say|think|wait|fail|stop|tokens|then)(?:[ \t]+(.*?))?[ \t]*$"
+)
 _JUDGE = re.compile(r"^[ \t]*/judge[ \t]+(\S+)[ \t]*$", re.MULTILINE)
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})[\w.+-]*[ \t]*$")
 _TOOL = re.compile(r"^(?P<name>[A-Za-z0-9_-]{1,128})(?:\s+(?P<input>.*))?$", re.DOTALL)
@@ -44,7 +47,8 @@ _GREETING = re.compile(
 OFFLINE = "I am Freehold's offline scripted model"
 HELP = (
     "I do not understand language, but I obey directives, one a line: /run COMMAND, "
-    "/tool NAME {json}, /say TEXT, /think TEXT, /wait SECONDS, /fail KIND, /then."
+    "/tool NAME {json}, /say TEXT, /think TEXT, /wait SECONDS, /fail KIND, /stop REASON, "
+    "/tokens COUNT, /then."
 )
 
 
@@ -107,10 +111,13 @@ def compile_script(text: str) -> list[Reply]:
     replies: list[Reply] = []
     draft = _Draft()
     for directive in parse(text):
-        if draft.tool_uses and directive.name not in {"run", "tool"}:
+        if draft.tool_uses and directive.name not in {"run", "tool", "stop"}:
             replies.append(draft.reply())
             draft = _Draft()
         draft.obey(directive)
+        if draft.stop_reason is not None:
+            replies.append(draft.reply())
+            draft = _Draft()
         if draft.refusal is not None:
             break
     if not draft.empty:
@@ -155,6 +162,8 @@ class _Draft:
     failures: list[Failure] = field(default_factory=list)
     refusal: Refusal | None = None
     delay: float | None = None
+    stop_reason: str | None = None
+    usage: dict[str, int] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
@@ -165,6 +174,7 @@ class _Draft:
             or self.failures
             or self.refusal
             or self.delay is not None
+            or self.usage
         )
 
     def reply(self) -> Reply:
@@ -175,6 +185,8 @@ class _Draft:
             failures=tuple(self.failures),
             refusal=self.refusal,
             delay=self.delay or 0.0,
+            stop_reason=self.stop_reason,
+            usage=self.usage,
         )
 
     def obey(self, directive: Directive) -> None:
@@ -192,6 +204,10 @@ class _Draft:
                 self.delay = (self.delay or 0.0) + _seconds(directive)
             case "fail":
                 self._fail(directive)
+            case "stop":
+                self.stop_reason = _stop_reason(directive)
+            case "tokens":
+                self.usage = {"input_tokens": _count(directive)}
             case _:  # then: what it separates is separate already
                 pass
 
@@ -263,6 +279,23 @@ def _seconds(directive: Directive) -> float:
             f"not {directive.argument!r}"
         )
     return seconds
+
+
+def _stop_reason(directive: Directive) -> str:
+    if directive.argument not in STOP_REASONS:
+        raise ScriptError(
+            f"line {directive.line}: /stop takes one of {', '.join(STOP_REASONS)}, "
+            f"not {directive.argument!r}"
+        )
+    return directive.argument
+
+
+def _count(directive: Directive) -> int:
+    if not (directive.argument.isascii() and directive.argument.isdigit()):
+        raise ScriptError(
+            f"line {directive.line}: /tokens takes a whole number, not {directive.argument!r}"
+        )
+    return int(directive.argument[:12])
 
 
 def _judgement(request: ModelRequest) -> Reply:

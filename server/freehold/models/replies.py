@@ -13,6 +13,16 @@ from freehold.ports.model import ModelRequest
 
 RefusalCategory = Literal["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"]
 
+StopReason = Literal[
+    "end_turn",
+    "tool_use",
+    "max_tokens",
+    "stop_sequence",
+    "pause_turn",
+    "model_context_window_exceeded",
+]
+
+STOP_REASONS: tuple[StopReason, ...] = get_args(StopReason)
 ERROR_KINDS: tuple[ModelErrorKind, ...] = get_args(ModelErrorKind)
 REFUSAL_CATEGORIES: tuple[RefusalCategory, ...] = get_args(RefusalCategory)
 

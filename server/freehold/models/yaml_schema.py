@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from freehold.errors import ConfigurationError, ModelErrorKind
-from freehold.models.replies import RefusalCategory
+from freehold.models.replies import RefusalCategory, StopReason
 
 Texts = str | list[str]
 Pattern = Annotated[str, Field(min_length=1)]
@@ -86,17 +86,7 @@ class ReplyForm(_Form):
     refusal: RefusalForm | bool | None = None
     delay: float = Field(default=0.0, ge=0, le=3_600)
     usage: UsageForm | None = None
-    stop_reason: (
-        Literal[
-            "end_turn",
-            "tool_use",
-            "max_tokens",
-            "stop_sequence",
-            "pause_turn",
-            "model_context_window_exceeded",
-        ]
-        | None
-    ) = None
+    stop_reason: StopReason | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> ReplyForm:

@@ -19,8 +19,9 @@ from typing import NamedTuple
 
 from .processes import kill_tree
 
-OUTPUT_LIMIT = 100 * 1024
-"""Bytes of a command's output that are kept: the last."""
+OUTPUT_LIMIT = 1024 * 1024
+"""Bytes of a command's output that are kept: the last. More than a model is shown at once, since
+the server puts what is too long for it into a file (spec 12.3)."""
 
 TRUNCATED = "[output truncated]\n"
 

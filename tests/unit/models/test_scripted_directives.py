@@ -47,6 +47,18 @@ def run(command: str) -> ToolUse:
             "/run\n```sh\ncat <<E\n/say no\nE\n```\n/say yes",
             [Reply(tool_uses=(run("cat <<E\n/say no\nE"),)), Reply(text="yes")],
         ),
+        (
+            "/say half\n/stop pause_turn\n/say rest",
+            [Reply(text="half", stop_reason="pause_turn"), Reply(text="rest")],
+        ),
+        (
+            "/tokens 9\n/run a\n/stop max_tokens",
+            [Reply(tool_uses=(run("a"),), usage={"input_tokens": 9}, stop_reason="max_tokens")],
+        ),
+        (
+            "/run a\n/tokens 9",
+            [Reply(tool_uses=(run("a"),)), Reply(usage={"input_tokens": 9})],
+        ),
         ("/fail server", [Reply(failures=(Failure("server", "Internal server error"),))]),
         (
             "/fail rate_limited x2 retry_after=1.5 Slow down\n/say ok",
@@ -82,6 +94,9 @@ def test_what_a_script_asks_for(script: str, replies: list[Reply]) -> None:
         ("/wait nan", "/wait takes seconds"),
         ("/fail", "/fail takes one of overloaded"),
         ("/fail oddly", "not 'oddly'"),
+        ("/stop refusal", "/stop takes one of end_turn"),
+        ("/tokens -1", "/tokens takes a whole number"),
+        ("/tokens", "/tokens takes a whole number"),
     ],
 )
 def test_a_script_that_cannot_be_read_is_answered_with_why(script: str, complaint: str) -> None:
