@@ -601,6 +601,15 @@ def test_archived_and_deleted_sessions_do_nothing_more() -> None:
         assert not play.step()
 
 
+def test_what_waits_when_a_session_is_archived_is_still_listed() -> None:
+    play = Playbook()
+    (echo,) = play.client(_system("be kind"))
+    play.write(Draft(SessionArchived()))
+    assert [item.id for item in play.state.inputs] == [echo["id"]]
+    assert not play.state.needs_work
+    assert not play.step()
+
+
 RESCHEDULED = ["session.thread_status_rescheduled", "session.status_rescheduled"]
 
 

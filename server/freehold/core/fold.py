@@ -277,7 +277,7 @@ def _failed(retry_status: str) -> dict[str, Any]:
 
 
 def _ended(state: SessionState, record: Record) -> dict[str, Any]:
-    return {"status": "terminated", "inputs": (), **_stopped_running(state, record)}
+    return {"status": "terminated", **_stopped_running(state, record)}
 
 
 def _stopped_running(state: SessionState, record: Record) -> dict[str, Any]:
