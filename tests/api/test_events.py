@@ -198,6 +198,62 @@ class TestSend:
         assert after[0].to_dict().items() >= result.items()
         assert after[-1].stop_reason.type == "end_turn"
 
+    def test_a_result_is_for_a_custom_tool(
+        self, sdk: Anthropic, agent: Any, http: httpx.Client, environment: Any
+    ) -> None:
+        policy: Any = {"permission_policy": {"type": "always_ask"}}
+        toolset: Any = {"type": "agent_toolset_20260401", "default_config": policy}
+        asking: Any = {"type": "agent_with_overrides", "id": agent.id, "tools": [toolset]}
+        session = sdk.beta.sessions.create(agent=asking, environment_id=environment.id)
+        seen = turn(sdk, session.id, said("/run true"))
+        call = next(event for event in seen if event.type == "agent.tool_use")
+        result = {"type": "user.custom_tool_result", "custom_tool_use_id": call.id}
+        refused(
+            http.post(url(session), json={"events": [result]}),
+            400,
+            f"Invalid user.custom_tool_result event at events[0]: `{call.id}` is not waiting for "
+            "a result",
+        )
+
+    def test_an_early_result_and_its_duplicates(
+        self, sdk: Anthropic, agent: Any, environment: Any
+    ) -> None:
+        tools: Any = [
+            {"type": "agent_toolset_20260401"},
+            {"type": "custom", "name": "lookup", "description": "d", "input_schema": {}},
+        ]
+        tools[1]["input_schema"] = {"type": "object"}
+        both: Any = {"type": "agent_with_overrides", "id": agent.id, "tools": tools}
+        session = sdk.beta.sessions.create(agent=both, environment_id=environment.id)
+        events = sdk.beta.sessions.events
+        seen: list[Any] = []
+        with events.stream(session.id) as stream:
+            events.send(session.id, events=[said("/tool lookup {}\n/run sleep 1\n/say so")])  # type: ignore[list-item]
+            for event in stream:
+                seen.append(event)
+                if event.type == "agent.custom_tool_use":
+                    result: Any = {
+                        "type": "user.custom_tool_result",
+                        "custom_tool_use_id": event.id,
+                        "content": [{"type": "text", "text": "42"}],
+                    }
+                    events.send(session.id, events=[result, result])
+                if event.type == "session.status_idle":
+                    if event.stop_reason.type != "requires_action":
+                        break
+                    assert event.stop_reason.event_ids == [result["custom_tool_use_id"]]
+                    assert events.send(session.id, events=[result]).data
+        types = [event.type for event in seen]
+        assert types.count("user.custom_tool_result") == 1
+        assert types.count("session.status_idle") == 2
+        assert types.count("session.status_running") == 2
+
+    def test_a_system_message_to_a_running_session(self, sdk: Anthropic, running: Any) -> None:
+        message: Any = {"type": "system.message", "content": [{"type": "text", "text": "brief"}]}
+        (echo,) = sdk.beta.sessions.events.send(running.id, events=[message]).data or []
+        assert (echo.type, echo.processed_at) == ("system.message", None)
+        assert list(sdk.beta.sessions.events.list(running.id))[-1].id == echo.id
+
 
 class TestList:
     def test_a_turn(self, sdk: Anthropic, http: httpx.Client, session: Any) -> None:
@@ -550,6 +606,13 @@ class TestThreads:
         assert told.session_thread_id == fresh.id
         after = sdk.beta.sessions.threads.retrieve(fresh.id, session_id=session.id)
         assert after.stats is not None
+        startup = after.stats.startup_seconds
+        assert startup is not None
+        assert 0 < startup <= (after.stats.active_seconds or 0)
+        turn(sdk, session.id, said("/say more"))
+        again = sdk.beta.sessions.threads.retrieve(fresh.id, session_id=session.id)
+        assert again.stats is not None
+        assert again.stats.startup_seconds == startup
         assert after.usage is not None
         assert after.usage.output_tokens
 

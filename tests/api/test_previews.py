@@ -9,6 +9,8 @@ import pytest
 from anthropic import Anthropic
 from anthropic.lib.sessions import accumulate_managed_agents_event
 
+from freehold.api.events import service
+from freehold.ports.dispatcher import Preview
 from tests.support.running import BETA, Served
 
 
@@ -84,6 +86,29 @@ def test_a_request_that_fails_closes_its_preview_with_the_span(server: Served) -
     for i, event in enumerate(events):
         if event.type in {"event_start", "event_delta"}:
             assert any(end > i for end in ends)
+
+
+def test_who_comes_late_sees_nothing_of_what_had_begun(
+    server: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message may be in the log already: nothing would ever close its preview."""
+    client = server.client()
+    session_id = _session(client)
+    begin = service.stream_start
+    fanout = server.app.state.services.fanout
+
+    async def slow(*arguments: Any) -> int:
+        fanout.preview(session_id, Preview(0, "sevt_old", "agent.message"))
+        start = await begin(*arguments)
+        fanout.preview(session_id, Preview(0, "sevt_old", "agent.message", 0, "all of it"))
+        return start
+
+    monkeypatch.setattr(service, "stream_start", slow)
+    events = _turn(client, session_id, "/say new", ["agent.message"])
+    (message,) = [event for event in events if event.type == "agent.message"]
+    started = [event.event.id for event in events if event.type == "event_start"]
+    assert started == [message.id]
+    assert {e.event_id for e in events if e.type == "event_delta"} == {message.id}
 
 
 @pytest.mark.parametrize("value", ["agent.tool_use", "x", ""])

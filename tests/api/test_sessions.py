@@ -413,7 +413,7 @@ class TestUpdate:
         assert told == [
             {"type": "session.updated", "title": "new", "metadata": {"a": "1", "b": "2"}},
             {"type": "session.updated", "metadata": {"b": "2"}},
-            {"type": "session.updated"},
+            {"type": "session.updated", "title": None},
             {"type": "session.updated"},
         ]
 

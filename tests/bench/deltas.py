@@ -24,7 +24,16 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.bench.common import freehold, http, make_agent, make_session, ms, process, send
+from tests.bench.common import (
+    cpu_seconds,
+    freehold,
+    http,
+    make_agent,
+    make_session,
+    ms,
+    process,
+    send,
+)
 from tests.support.running import BETA, free_port
 
 _SAID = re.compile(rb'"text": ?"([0-9. ]+)"')
@@ -139,16 +148,19 @@ async def main() -> None:
         words = int(options.rate * options.seconds)
         with (
             pacing(options.rate, words) as upstream,
-            freehold(Path(folder) / "many", **_settings(upstream)) as (url, _),
+            freehold(Path(folder) / "many", **_settings(upstream)) as (url, pid),
         ):
             raw = await asyncio.gather(*[direct(upstream) for _ in range(options.sessions)])
             print(f"{options.sessions} x {options.rate:g}/s, upstream      {ms(list(chain(*raw)))}")
+            used = cpu_seconds(pid)
             shown = await through(url, options.sessions, 1)
+            used = cpu_seconds(pid) - used
             print(
                 f"{options.sessions} x {options.rate:g}/s, Freehold      {ms(list(chain(*shown)))}"
             )
             shed = 1 - sum(map(len, shown)) / (words * options.sessions)
             print(f"words shed                  {shed:8.2%}")
+            print(f"processor time per word     {used / words / options.sessions * 1e6:8.1f} us")
 
 
 if __name__ == "__main__":

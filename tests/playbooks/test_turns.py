@@ -23,6 +23,7 @@ from freehold.core.events import (
     UserInterrupt,
 )
 from freehold.errors import InvalidRequest, ModelError, NotFound, NotSupported, PermissionDenied
+from freehold.harness.model_turn import failed
 from freehold.ports.model import ModelResponse
 from tests.playbooks.playbook import THREAD, USAGE, Playbook, say, text, toolset, use
 
@@ -195,6 +196,53 @@ def test_answering_only_some_custom_calls_says_again_what_is_open() -> None:
         "content": [text("(no output)")],
     }
     assert results[1]["is_error"] is True
+
+
+def test_a_custom_result_before_the_idle_does_not_take_the_idle_away() -> None:
+    """While another call of the same answer runs, a client may answer what it sees (spec 6.7)."""
+    play = Playbook(script([use("get_weather", "a"), use("bash", "b")], [text("ok")]))
+    play.client(say("go"))
+    play.step()
+    (call_id,) = [call.id for call in play.state.calls if call.kind == "custom"]
+    before = len(play.records)
+    play.client({"type": "user.custom_tool_result", "custom_tool_use_id": call_id})
+    assert play.run().lines(before) == [
+        "user.custom_tool_result",
+        "agent.tool_result bash ran",
+        *REQUIRES,
+        *RUNNING,
+        "span.model_request_start",
+        "agent.message ok",
+        "span.model_request_end",
+        *IDLE,
+    ]
+    told = next(r.event for r in play.records if r.event.type == "session.status_idle")
+    assert told.stop_reason.event_ids == [call_id]
+
+
+def test_an_early_custom_result_leaves_the_others_to_be_asked_for() -> None:
+    calls = [use("get_weather", "a"), use("get_weather", "b"), use("bash", "c")]
+    play = Playbook(script(calls, [text("ok")]))
+    play.client(say("go"))
+    play.step()
+    first, second = [call.id for call in play.state.calls if call.kind == "custom"]
+    play.client({"type": "user.custom_tool_result", "custom_tool_use_id": first})
+    assert play.run().lines()[-3:] == REQUIRES
+    assert play.state.waiting == (second,)
+    before = len(play.records)
+    play.client({"type": "user.custom_tool_result", "custom_tool_use_id": second})
+    assert play.run().lines(before)[1:4] == [*RUNNING, "span.model_request_start"]
+
+
+def test_an_interrupt_after_an_early_custom_result_ends_the_turn() -> None:
+    play = Playbook(script([use("get_weather", "a"), use("bash", "b")], [text("ok")]))
+    play.client(say("go"))
+    play.step()
+    (call_id,) = [call.id for call in play.state.calls if call.kind == "custom"]
+    play.client({"type": "user.custom_tool_result", "custom_tool_use_id": call_id})
+    play.client({"type": "user.interrupt"})
+    assert play.run().lines()[-3:] == IDLE
+    assert not play.state.early
 
 
 def test_a_mixed_turn_runs_nothing_until_the_asks_are_settled() -> None:
@@ -385,6 +433,34 @@ def test_blank_texts_stay_in_the_log_and_are_not_sent() -> None:
     assert shown == [[text(" "), text("one"), text("\n")]]
 
 
+def test_a_system_message_alone_while_running_is_read_before_the_next_request() -> None:
+    play = Playbook(script([use("bash")], [text("b")]))
+    play.client(say("go"))
+    play.step()
+    (echo,) = play.client(_system("be brief"))
+    assert "processed_at" not in echo
+    lines = play.run().lines()
+    at = lines.index("system.message")
+    assert lines[at - 1 : at + 2] == [
+        "agent.tool_result bash ran",
+        "system.message",
+        "span.model_request_start",
+    ]
+    roles = [message["role"] for message in play.transcript().messages]
+    assert roles == ["user", "assistant", "user", "system", "assistant"]
+
+
+def test_a_system_message_alone_in_the_last_answer_waits_for_the_next_turn() -> None:
+    play = Playbook()
+    play.client(say("go"))
+    play.write(Draft(ModelRequestStart()))
+    play.client(_system("be brief"))
+    play.run()
+    assert play.lines()[-1] == "session.status_idle end_turn"
+    play.client(say("next"))
+    assert "system.message" in play.run().lines()
+
+
 @pytest.mark.parametrize(
     "events",
     [
@@ -449,6 +525,21 @@ def test_a_request_that_can_never_succeed_terminates_the_session() -> None:
         play.client(say("two"))
 
 
+def test_what_was_queued_is_in_the_log_when_the_session_terminates() -> None:
+    play = Playbook(lambda _: ModelError("invalid_request", "prompt is too long"))
+    play.client(say("one"))
+    play.write(Draft(ModelRequestStart()))
+    play.client(say("queued"))
+    play.write(*failed(play.state.open_span or "", ModelError("invalid_request", "no"),
+                       play.state, None))  # fmt: skip
+    assert play.run().lines()[-4:] == [
+        "session.error unknown_error terminal",
+        "user.message one",
+        "user.message queued",
+        "session.status_terminated",
+    ]
+
+
 def test_a_retried_failure_changes_nothing_by_itself() -> None:
     play = Playbook()
     error = {"type": "unknown_error", "message": "m", "retry_status": {"type": "retrying"}}
@@ -484,6 +575,30 @@ def test_a_refusal_is_told_with_its_details() -> None:
     assert [m["role"] for m in play.transcript().messages] == ["user"]
 
 
+@pytest.mark.parametrize(
+    ("details", "shown"),
+    [
+        (
+            {"type": "refusal", "category": "bio", "explanation": "no",
+             "fallback_credit_token": "secret", "recommended_model": "claude-opus-5"},
+            {"type": "refusal", "category": "bio", "explanation": "no"},
+        ),
+        ({"type": "refusal"}, {"type": "refusal", "category": None, "explanation": None}),
+        (
+            {"type": "refusal", "category": "of our own", "explanation": 7},
+            {"type": "refusal", "category": None, "explanation": None},
+        ),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_a_refusal_tells_what_the_api_knows_and_no_more(details: Any, shown: Any) -> None:
+    play = Playbook(lambda _: ModelResponse([], "refusal", USAGE, stop_details=details))
+    play.client(say("x"))
+    play.run()
+    idles = [r.event for r in play.records if r.event.type.endswith("status_idle")]
+    assert [idle.stop_details for idle in idles] == [shown, shown]
+
+
 def test_a_pause_is_sampled_again_and_max_tokens_ends_the_turn() -> None:
     paused = ModelResponse([text("half")], "pause_turn", USAGE)
     cut = ModelResponse([text("cut")], "max_tokens", USAGE)
@@ -511,6 +626,15 @@ def test_archived_and_deleted_sessions_do_nothing_more() -> None:
         assert play.state.status == "terminated"
         assert not play.state.needs_work
         assert not play.step()
+
+
+def test_what_waits_when_a_session_is_archived_is_still_listed() -> None:
+    play = Playbook()
+    (echo,) = play.client(_system("be kind"))
+    play.write(Draft(SessionArchived()))
+    assert [item.id for item in play.state.inputs] == [echo["id"]]
+    assert not play.state.needs_work
+    assert not play.step()
 
 
 RESCHEDULED = ["session.thread_status_rescheduled", "session.status_rescheduled"]

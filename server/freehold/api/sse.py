@@ -112,11 +112,12 @@ def preview_frame(preview: Preview) -> bytes:
 
 
 def interleave(
-    events: Sequence[StreamedEvent], previews: Sequence[Preview], *, complete: bool
+    events: Sequence[StreamedEvent], previews: Sequence[Preview], *, reached: int
 ) -> tuple[list[bytes], list[Preview]]:
     """The frames of both in the order of the log, and the previews whose turn has not come.
 
-    ``complete`` tells that ``events`` reach to the end of the log as it was read.
+    ``reached`` is the place in the log up to which everything was sent, once ``events`` are. A
+    preview may be newer than what was read: it waits for the events that come before it.
     """
     frames: list[bytes] = []
     waiting = list(previews)
@@ -124,9 +125,8 @@ def interleave(
         while waiting and waiting[0].after < event.seq:
             frames.append(preview_frame(waiting.pop(0)))
         frames.append(frame(event))
-    if complete:
-        frames += map(preview_frame, waiting)
-        waiting = []
+    while waiting and waiting[0].after <= reached:
+        frames.append(preview_frame(waiting.pop(0)))
     return frames, waiting
 
 
@@ -183,17 +183,17 @@ class EventStream(Response):
             complete = len(events) < BATCH
             # Taken after the read: nothing of an event that was read is shown later.
             previews += self._subscription.take()
-            frames, previews = interleave(events, previews, complete=complete)
+            cursor = events[-1].seq if events else cursor
+            if complete:
+                # Nothing public lies between here and what was heard of before the read.
+                cursor = max(cursor, heard)
+            frames, previews = interleave(events, previews, reached=cursor)
             if frames:
                 await send(_piece(b"".join(frames)))
-            if events:
-                cursor = events[-1].seq
-                if events[-1].type == LAST_TYPE:
-                    return
+            if events and events[-1].type == LAST_TYPE:
+                return
             if not complete:
                 continue
-            # Nothing public lies between here and what was heard of before the read.
-            cursor = max(cursor, heard)
             if self._streams.closed:
                 return
             heard = await self._streams.wait(self._subscription, cursor)

@@ -82,12 +82,12 @@ def _check_system(pen: Draughtsman, events: Sequence[ClientEvent], *, takes_syst
             "`system.message`, as its last event"
         )
     alone = index == 0
-    at_rest = pen.state.status == "idle" and not pen.state.calls
-    if (alone and not at_rest) or (not alone and events[index - 1].type not in _LEADS_SYSTEM):
+    waiting = pen.state.status == "idle" and pen.state.calls
+    if (alone and waiting) or (not alone and events[index - 1].type not in _LEADS_SYSTEM):
         raise InvalidRequest(
             f"Invalid system.message event at events[{index}]: it must directly follow a "
-            "`user.message` or a tool result in the same request, or be sent alone to an idle "
-            "session"
+            "`user.message` or a tool result in the same request, or be sent alone to a session "
+            "that waits for no response"
         )
 
 

@@ -53,7 +53,7 @@ def decide(state: SessionState, now: datetime, *, max_rounds: int = MAX_ROUNDS) 
         # Its runner is gone or was told to stop: a span is always closed (spec 6.5).
         return Write((abandoned_span(state.open_span),))
     if state.fatal:
-        return Write((Draft(SessionStatusTerminated()),))
+        return Write((*_flush(state), Draft(SessionStatusTerminated())))
     if state.thread_reason is not None:
         return Write(_rest_of_idle(state, state.thread_reason, now))
     if state.interrupted:
@@ -66,6 +66,9 @@ def decide(state: SessionState, now: datetime, *, max_rounds: int = MAX_ROUNDS) 
         return Write((*_flush(state), *_close_calls(state), *go_idle(state, state.ending, now)))
     if state.calls:
         return _with_open_calls(state, now)
+    if state.early and not state.at_budget(now):
+        # Answered while other calls still ran: the idle is told all the same (spec 6.7).
+        return Write(go_idle(state, requires_action(state.early), now))
     if state.has_news or state.owes_sampling:
         if state.at_budget(now):
             return Write(go_idle(state, BUDGET_REACHED, now))

@@ -203,7 +203,7 @@ class SessionError(_Event):
 
 
 class SessionUpdated(_Event):
-    """Only the fields that changed are set. A budget set to ``None`` was removed."""
+    """Only the fields that changed are set. A title or budget of ``None`` was removed."""
 
     type: Literal["session.updated"] = "session.updated"
     title: str | None = None
@@ -215,7 +215,8 @@ class SessionUpdated(_Event):
     def _changes(self, handler: SerializerFunctionWrapHandler) -> Json:
         given: Json = handler(self)
         changed = {name: given[name] for name in given if name == "type" or self.changed(name)}
-        return changed | ({"budget": self.budget} if self.changed("budget") else {})
+        nullable: Json = {"title": self.title, "budget": self.budget}
+        return changed | {name: nullable[name] for name in nullable if self.changed(name)}
 
     def changed(self, name: str) -> bool:
         """Whether the update touched this field."""

@@ -17,6 +17,7 @@ from freehold.core.events import (
     AgentToolUse,
     CallStarted,
     InputAccepted,
+    Json,
     McpToolsListed,
     ModelRequestEnd,
     ModelRequestStart,
@@ -45,6 +46,10 @@ from freehold.core.state import END_TURN, OpenCall, PendingInput, SessionState
 from freehold.core.web_rules import WEB_SEARCH
 
 _SAMPLE_AGAIN = frozenset({"pause_turn", "compaction"})
+_GOES_ON = frozenset({"budget_reached", "requires_action"})
+_REFUSAL_CATEGORIES = frozenset(
+    {"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"}
+)
 
 
 def fold(state: SessionState, record: Record) -> SessionState:
@@ -87,7 +92,8 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
         case AgentMcpToolResult(mcp_tool_use_id=call_id):
             return _closed(state, call_id)
         case UserCustomToolResult(custom_tool_use_id=call_id):
-            return _closed(state, call_id)
+            early = (*state.early, call_id) if state.status == "running" else state.early
+            return {"early": early, **_closed(state, call_id)}
         case CallStarted(call_id=call_id):
             return {"calls": _with(state, call_id, {"started": True})}
         case ModelRequestStart():
@@ -96,6 +102,7 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
                 "owes_sampling": False,
                 "ending": END_TURN,
                 "ending_details": None,
+                **_started(state, record),
             }
         case ModelRequestEnd() as end:
             return _sampled(state, record, end)
@@ -123,7 +130,12 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
         case ThreadStatusRunning():
             return {"thread_running": True}
         case ThreadStatusIdle(stop_reason=reason):
-            return {"thread_running": False, "thread_reason": reason, "usage_told": False}
+            return {
+                "thread_running": False,
+                "thread_reason": reason,
+                "usage_told": False,
+                "early": (),
+            }
         case SessionUsage():
             return {"usage_told": True}
         case SessionStatusIdle(stop_reason=reason):
@@ -131,8 +143,9 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
                 "status": "idle",
                 "stop_reason": reason,
                 "thread_reason": None,
-                # A session that paused at its budget goes on where it was when that is raised.
-                "owes_sampling": state.owes_sampling and reason.type == "budget_reached",
+                # A session that paused at its budget goes on where it was when that is raised;
+                # one whose calls were answered before it said that it waits goes on at once.
+                "owes_sampling": state.owes_sampling and reason.type in _GOES_ON,
                 **_stopped_running(state, record),
             }
         case SessionUpdated() as updated if updated.changed("budget"):
@@ -227,8 +240,28 @@ def _sampled(state: SessionState, record: Record, end: ModelRequestEnd) -> dict[
         change["rounds"] = state.rounds + 1
     if reason == "refusal":
         change["ending"] = StopReason(type="refusal")
-        change["ending_details"] = answer.get("stop_details")
+        change["ending_details"] = _refusal(answer.get("stop_details"))
     return change
+
+
+def _refusal(details: Json | None) -> Json | None:
+    """What a client is told of a refusal: the provider may have said more (spec 6.6)."""
+    if details is None:
+        return None
+    category, explanation = details.get("category"), details.get("explanation")
+    return {
+        "type": "refusal",
+        "category": category if category in _REFUSAL_CATEGORIES else None,
+        "explanation": explanation if isinstance(explanation, str) else None,
+    }
+
+
+def _started(state: SessionState, record: Record) -> dict[str, Any]:
+    """How long it took from the first running to the first model request (spec 7.2)."""
+    if state.startup_micros is not None or state.running_since is None:
+        return {}
+    took = times.to_micros(record.processed_at) - times.to_micros(state.running_since)
+    return {"startup_micros": took}
 
 
 def _failed(retry_status: str) -> dict[str, Any]:
@@ -245,7 +278,7 @@ def _failed(retry_status: str) -> dict[str, Any]:
 
 
 def _ended(state: SessionState, record: Record) -> dict[str, Any]:
-    return {"status": "terminated", "inputs": (), **_stopped_running(state, record)}
+    return {"status": "terminated", **_stopped_running(state, record)}
 
 
 def _stopped_running(state: SessionState, record: Record) -> dict[str, Any]:

@@ -109,6 +109,8 @@ class SessionState(_Model):
     """Why the session is idle; ``None`` while it runs or has never run."""
     inputs: tuple[PendingInput, ...] = ()
     calls: tuple[OpenCall, ...] = ()
+    early: tuple[str, ...] = ()
+    """Custom calls that were answered before the session said that it waits for them."""
     open_span: str | None = None
     owes_sampling: bool = False
     """The model has something to answer: a message or tool results it has not seen."""
@@ -144,6 +146,8 @@ class SessionState(_Model):
     active_micros: int = 0
     """Time spent running, without the present run."""
     running_since: datetime | None = None
+    startup_micros: int | None = None
+    """Time from the first running to the first model request, once that was made."""
     budget: int | None = None
     """The list cost at which no model request is made any more, in cents."""
     archived: bool = False

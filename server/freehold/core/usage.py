@@ -62,6 +62,14 @@ def budget_limit(cents: int) -> Json:
     return {"type": "limit", "max_list_cost": {"amount": str(cents), "currency": CURRENCY}}
 
 
+def render_thread_stats(state: SessionState, now: datetime) -> Json:
+    """The ``stats`` object of the primary thread (spec 7.2)."""
+    stats = render_stats(state, now)
+    if state.startup_micros is not None:
+        stats["startup_seconds"] = state.startup_micros / 1_000_000
+    return stats
+
+
 def render_stats(state: SessionState, now: datetime) -> Json:
     """The ``stats`` object of a session; a terminated session's duration stands still."""
     end = state.last_at if state.status == "terminated" and state.last_at else now

@@ -101,7 +101,9 @@ class PreviewScreen:
         """Take a piece in, if it is wanted and there is room; whether it was taken."""
         if preview.kind not in self._kinds:
             return False
-        if preview.text is None:
+        if preview.kind == "agent.thinking":
+            pass  # a start and no more; a message may go on after it
+        elif preview.text is None:
             self._current = preview.event_id
         elif preview.event_id != self._current:
             self.shed += 1

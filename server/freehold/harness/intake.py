@@ -100,7 +100,7 @@ class Intake:
         self, tx: Transaction, state: SessionState, events: Sequence[ClientEvent]
     ) -> set[str]:
         """Custom tool calls of this session that are closed: a late answer has no effect."""
-        open_calls = {call.id for call in state.calls}
+        open_calls = {call.id for call in state.calls if call.kind == "custom"}
         # An answer that comes twice in one request closes its call on the way.
         answered: set[str] = set()
         for event in events:

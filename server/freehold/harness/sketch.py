@@ -30,6 +30,7 @@ class Sketch:
         self._fanout = fanout
         self._clock = clock
         self._places: dict[int, int] = {}
+        self._blank: dict[int, str] = {}
 
     def add(self, part: BlockStarted | TextDelta) -> None:
         """Take in a piece of the answer."""
@@ -42,12 +43,20 @@ class Sketch:
             self._show(Preview(self._after, event_id, "agent.thinking"))
 
     def _say(self, part: TextDelta) -> None:
+        text = part.text
+        if part.index not in self._places:
+            # A block that stays blank has no place in the message, so it is not shown before
+            # there is more to it.
+            text = self._blank.pop(part.index, "") + text
+            if not text.strip():
+                self._blank[part.index] = text
+                return
         if self.ids.message is None:
             self.ids.message = self._clock.mint("sevt")
             self._show(Preview(self._after, self.ids.message, "agent.message"))
         # Blocks without text have no place in the message, so places are given as text comes.
         place = self._places.setdefault(part.index, len(self._places))
-        self._show(Preview(self._after, self.ids.message, "agent.message", place, part.text))
+        self._show(Preview(self._after, self.ids.message, "agent.message", place, text))
 
     def _show(self, preview: Preview) -> None:
         self._fanout.preview(self._session_id, preview)

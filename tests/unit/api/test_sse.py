@@ -152,14 +152,32 @@ async def test_previews_stand_between_the_records_they_were_made_between() -> No
     piece = Preview(2, "sevt_a", "agent.message", 0, "hi")
     last = Preview(9, "sevt_b", "agent.message")
     log = [Event(1), Event(2), Event(3), Event(9)]
-    frames, waiting = sse.interleave(log[:3], [begun, piece, last], complete=False)
+    frames, waiting = sse.interleave(log[:3], [begun, piece, last], reached=3)
     shown = [sse.frame(log[0]), sse.frame(log[1])]
     shown += [sse.preview_frame(begun), sse.preview_frame(piece), sse.frame(log[2])]
     assert frames == shown
     assert waiting == [last]
-    frames, waiting = sse.interleave(log[3:], waiting, complete=True)
+    frames, waiting = sse.interleave(log[3:], waiting, reached=9)
     assert frames == [sse.frame(log[3]), sse.preview_frame(last)]
     assert waiting == []
+
+
+async def test_a_preview_does_not_overtake_the_events_before_it() -> None:
+    """It came while the log was being read: what it follows is not in what was read."""
+    log = [Event(1)]
+    preview = Preview(3, "sevt_m", "agent.message")
+
+    class Meanwhile(Wakes):
+        def take(self) -> list[Preview]:
+            if len(log) == 1:
+                log.extend([Event(2), Event(3), Event(4), Event(5, "session.deleted")])
+                return [preview]
+            return []
+
+    client = Client()
+    await run(log, Meanwhile([5]), client)
+    events = [sse.frame(event) for event in log]
+    assert client.frames == [*events[:3], sse.preview_frame(preview), *events[3:]]
 
 
 async def test_previews_are_sent_when_the_log_did_not_grow() -> None:

@@ -7,7 +7,7 @@ from freehold.core.drafts import Draft
 from freehold.core.events import SandboxAttached
 from freehold.core.fold import fold
 from freehold.core.transcript import Transcript
-from freehold.core.usage import render_stats, render_usage
+from freehold.core.usage import render_stats, render_thread_stats, render_usage
 from tests.playbooks.playbook import START, Playbook, fresh_state, say, text, use
 
 
@@ -46,6 +46,17 @@ def test_a_late_result_for_a_closed_call_changes_nothing() -> None:
 def test_no_interruption_without_an_interrupt() -> None:
     with pytest.raises(ValueError, match="no interrupt"):
         interruption(fresh_state(), START)
+
+
+def test_the_startup_of_a_thread_ends_with_its_first_request() -> None:
+    play = Playbook()
+    play.client(say("x"))
+    assert "startup_seconds" not in render_thread_stats(play.state, START)
+    play.run()
+    first = render_thread_stats(play.state, START)["startup_seconds"]
+    assert first > 0
+    play.client(say("y"))
+    assert render_thread_stats(play.run().state, START)["startup_seconds"] == first
 
 
 def test_usage_before_and_after_the_first_request() -> None:

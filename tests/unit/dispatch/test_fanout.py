@@ -8,6 +8,7 @@ import contextlib
 import pytest
 
 from freehold.dispatch.fanout import InProcessFanout
+from freehold.ports.dispatcher import Preview
 
 
 async def test_a_listener_hears_the_newest_seq_once_it_exceeds_what_it_has() -> None:
@@ -66,6 +67,21 @@ async def test_every_listener_of_the_session_hears_and_no_other() -> None:
     elsewhere.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await elsewhere
+
+
+async def test_a_thought_in_the_middle_of_a_message_does_not_end_its_preview() -> None:
+    fanout = InProcessFanout()
+    listener = fanout.subscribe("sesn_1", frozenset({"agent.message", "agent.thinking"}))
+    shown = [
+        Preview(1, "sevt_m", "agent.message"),
+        Preview(1, "sevt_m", "agent.message", 0, "one"),
+        Preview(1, "sevt_t", "agent.thinking"),
+        Preview(1, "sevt_m", "agent.message", 1, "two"),
+    ]
+    for preview in shown:
+        fanout.preview("sesn_1", preview)
+    assert listener.take() == shown
+    listener.close()
 
 
 async def test_one_who_gives_up_does_not_take_the_others_along() -> None:

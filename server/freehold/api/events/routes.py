@@ -74,7 +74,7 @@ async def stream_of(request: Request, session_id: str) -> Response:
     session_id = normalise(session_id)
     behind = services(request)
     # Listen first: what is appended after the log's end was read must not go unheard.
-    subscription = behind.fanout.subscribe(session_id, frozenset(wanted.event_deltas))
+    listener = behind.fanout.subscribe(session_id)
     try:
         async with behind.database.read() as session:
             after = await service.stream_start(
@@ -84,9 +84,11 @@ async def stream_of(request: Request, session_id: str) -> Response:
                 session_id,
                 request.headers.get("last-event-id"),
             )
-    except BaseException:
-        subscription.close()
-        raise
+        # Previews only from here on: those of a message that is in the log by now would never
+        # be closed.
+        subscription = behind.fanout.subscribe(session_id, frozenset(wanted.event_deltas))
+    finally:
+        listener.close()
 
     async def read(seq: int, limit: int) -> Sequence[PublicEvent]:
         async with behind.database.read() as session:

@@ -36,6 +36,7 @@ class ThreadStats(Shown):
 
     active_seconds: float
     duration_seconds: float
+    startup_seconds: float | None = None
 
 
 class Thread(Shown):

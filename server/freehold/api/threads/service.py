@@ -8,7 +8,7 @@ from freehold.api import pages
 from freehold.api.sessions import service as session_service
 from freehold.api.threads.schemas import Thread, ThreadListQuery
 from freehold.core.ids import is_id
-from freehold.core.usage import render_stats, render_thread_usage
+from freehold.core.usage import render_thread_stats, render_thread_usage
 from freehold.errors import InvalidRequest, NotFound
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession
@@ -64,7 +64,7 @@ def shown(row: SessionRow, now: datetime) -> Thread:
             "agent": agent,
             # Archiving a session leaves its thread idle, as was recorded (spec 5.4).
             "status": "idle" if state.archived else state.status,
-            "stats": render_stats(state, now) if has_run else None,
+            "stats": render_thread_stats(state, now) if has_run else None,
             "usage": render_thread_usage(state, now) if has_rested else None,
             "workflow_run_id": None,
             "created_at": row.created_at,
