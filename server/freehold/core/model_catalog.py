@@ -38,7 +38,8 @@ class ModelCapabilities:
     "budget_tokens": n}``; with ``none`` the parameter is left out. ``efforts`` are the values of
     ``output_config.effort`` the model takes, ``default_effort`` the one in force when none is
     sent; both are empty for a model that refuses the parameter. ``cache_breakpoints``: whether
-    ``cache_control`` may be put on blocks. ``system_messages``: whether ``messages`` may hold
+    ``cache_control`` may be put on blocks. ``images``: whether it takes them; one that does not is
+    shown a line of text in their place. ``system_messages``: whether ``messages`` may hold
     entries of role ``system`` (spec 6.3).
     """
 
@@ -48,7 +49,7 @@ class ModelCapabilities:
     efforts: tuple[Effort, ...] = ()
     default_effort: Effort | None = None
     fast: bool = False
-    images: bool = False
+    images: bool = True
     cache_breakpoints: bool = False
     system_messages: bool = False
 
@@ -62,7 +63,7 @@ UNKNOWN = ModelCapabilities(context_window=128_000, max_output_tokens=8_192)
 """A model of another maker, behind whatever name its server gives it."""
 
 _CLAUDE = ModelCapabilities(
-    context_window=200_000, max_output_tokens=32_000, images=True, cache_breakpoints=True
+    context_window=200_000, max_output_tokens=32_000, cache_breakpoints=True
 )
 """A Claude model this table has never heard of."""
 

@@ -16,6 +16,7 @@ import orjson
 from freehold.core.events import Content, Json
 from freehold.core.model_catalog import ModelCapabilities, describe, effort_for, thinking_for
 from freehold.errors import ModelError
+from freehold.models.blindness import without_images
 from freehold.ports.model import ModelRequest
 
 CACHE_MARK: Json = {"type": "ephemeral"}
@@ -51,7 +52,8 @@ def body(request: ModelRequest, capabilities: ModelCapabilities | None = None) -
         built["tools"] = _mark_last(request.tools) if marks else request.tools
     if request.system:
         built["system"] = _mark_last(request.system) if marks else request.system
-    built["messages"] = _mark_messages(request.messages) if marks else request.messages
+    messages = request.messages if capabilities.images else without_images(request.messages)
+    built["messages"] = _mark_messages(messages) if marks else messages
     return built
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from freehold.core.model_catalog import describe
 from freehold.errors import ModelError
 from freehold.models import wire
 from freehold.ports.model import ModelRequest
@@ -207,3 +209,24 @@ def test_text_that_is_no_unicode_is_an_error_of_the_request() -> None:
     with pytest.raises(ModelError, match="cannot be written as JSON") as caught:
         wire.encode(ModelRequest("claude-opus-5", [user(text("\ud83d"))]))
     assert caught.value.kind == "invalid_request"
+
+
+def test_a_model_without_eyes_is_told_of_images_and_shown_none() -> None:
+    image = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "x"}}
+    asked: Json = {"role": "user", "content": [image, {"type": "text", "text": "What is it?"}]}
+    result = {"type": "tool_result", "tool_use_id": "t", "content": [image]}
+    messages = [
+        asked,
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t"}]},
+        {"role": "user", "content": [result]},
+    ]
+    before = copy.deepcopy(messages)
+    request = ModelRequest(model="small", system=[], tools=[], messages=messages)
+    seeing = describe("small")
+    assert wire.body(request, seeing)["messages"] == messages
+    shown = wire.body(request, replace(seeing, images=False))["messages"]
+    assert "image/png" not in str(shown)
+    assert shown[0]["content"][1] == asked["content"][1]
+    assert shown[0]["content"][0]["type"] == "text"
+    assert shown[2]["content"][0]["content"] == [shown[0]["content"][0]]
+    assert messages == before
