@@ -27,7 +27,7 @@ from freehold.harness.intake import Intake
 from freehold.harness.mcp import McpTools
 from freehold.harness.sessions import Sessions
 from freehold.harness.validation import CredentialValidator
-from freehold.mcp import Http, HttpMcpClient, HttpMcpProber, HttpTokenEndpoint
+from freehold.mcp import Http, HttpMcpClient, HttpMcpProber, HttpTokenEndpoint, McpNetwork
 from freehold.models import build_catalog, build_model
 from freehold.ports.model import Model, Relay
 from freehold.ports.sandbox import SandboxProvider
@@ -115,7 +115,7 @@ def create_app(
     catalog = build_catalog(settings)
     sealer = build_sealer(settings)
     credentials = SqlCredentialStore(database, sealer)
-    http = Http(tls.context(settings.extra_ca_certs))
+    http = Http(tls.context(settings.extra_ca_certs), McpNetwork(settings.resolved_mcp_networks))
     keyring = Keyring(credentials, HttpTokenEndpoint(http), clock)
     web = web or build_web(settings)
     services = ApiServices(

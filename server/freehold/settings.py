@@ -8,6 +8,7 @@ is generated from this class.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,7 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from freehold.core.addresses import parse_network
+from freehold.core.addresses import LOOPBACK, Network, parse_network
 
 CONFIG_VARIABLE = "FREEHOLD_CONFIG"
 DEFAULT_CONFIG_FILE = "freehold.toml"
@@ -161,8 +162,14 @@ class Settings(BaseSettings):
     )
     trusted_networks: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Ranges of internal addresses, as CIDR, that `web_fetch` may connect to. "
-        "None: it reaches public addresses only.",
+        description="Ranges of internal addresses, as CIDR, that `web_fetch` and MCP connections "
+        "may go to. None: public addresses only.",
+    )
+    mcp_networks: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        default=None,
+        description="Further ranges of internal addresses, as CIDR, for MCP servers and their "
+        "token endpoints alone; `none` opens none. Default: this machine's loopback while no API "
+        "key is configured, else none.",
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
@@ -187,17 +194,31 @@ class Settings(BaseSettings):
         default="auto", description="`console`, `json`; `auto` is console on a terminal, else JSON."
     )
 
-    @field_validator("trusted_networks", mode="after")
+    @field_validator("trusted_networks", "mcp_networks", mode="after")
     @classmethod
-    def _are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_networks(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        if value is None or value == ("none",):
+            return value and ()
         return tuple(str(parse_network(text)) for text in value)
 
-    @field_validator("api_keys", "trusted_networks", mode="before")
+    @field_validator("api_keys", "trusted_networks", "mcp_networks", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @property
+    def resolved_mcp_networks(self) -> tuple[Network, ...]:
+        """The internal ranges that MCP connections may go to.
+
+        A server without keys listens on loopback alone, so whoever calls it is on this machine
+        and can reach what listens there without the server's help.
+        """
+        own: Sequence[Network] = () if self.api_keys else LOOPBACK
+        if self.mcp_networks is not None:
+            own = [parse_network(text) for text in self.mcp_networks]
+        return (*map(parse_network, self.trusted_networks), *own)
 
     @property
     def resolved_database_url(self) -> str:

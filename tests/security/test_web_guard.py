@@ -8,6 +8,7 @@ import gzip
 import zlib
 
 import pytest
+from tests.support.inward import INWARD, WRITTEN
 from tests.support.web import PUBLIC, Detour, Names, Site, fetcher, moved, page, site
 
 from freehold.core.web_rules import DomainRules
@@ -15,59 +16,6 @@ from freehold.errors import WebError
 from freehold.web.fetch import Fetcher, Limits
 
 ANY = DomainRules()
-
-INWARD = {
-    "this network": "0.0.0.0",
-    "this network, another": "0.1.2.3",
-    "private 10": "10.0.0.1",
-    "carrier": "100.64.0.1",
-    "carrier, its end": "100.127.255.255",
-    "loopback": "127.0.0.1",
-    "loopback, another": "127.8.9.10",
-    "link-local": "169.254.1.1",
-    "private 172": "172.16.0.1",
-    "private 172, its end": "172.31.255.255",
-    "protocols": "192.0.0.1",
-    "documentation 1": "192.0.2.1",
-    "6to4 relay": "192.88.99.1",
-    "private 192": "192.168.1.1",
-    "benchmarks": "198.18.0.1",
-    "documentation 2": "198.51.100.1",
-    "documentation 3": "203.0.113.1",
-    "multicast": "224.0.0.1",
-    "reserved": "240.0.0.1",
-    "broadcast": "255.255.255.255",
-    "metadata": "169.254.169.254",
-    "metadata of containers": "169.254.170.2",
-    "metadata, Alibaba": "100.100.100.200",
-    "metadata, Oracle": "192.0.0.192",
-    "metadata, Azure": "168.63.129.16",
-    "metadata, IPv6": "fd00:ec2::254",
-    "unspecified": "::",
-    "loopback, IPv6": "::1",
-    "mapped": "::ffff:127.0.0.1",
-    "mapped, private": "::ffff:10.0.0.1",
-    "compatible": "::127.0.0.1",
-    "translated": "::ffff:0:127.0.0.1",
-    "NAT64": "64:ff9b::127.0.0.1",
-    "NAT64, metadata": "64:ff9b::a9fe:a9fe",
-    "NAT64, local": "64:ff9b:1::1",
-    "discard": "100::1",
-    "6to4": "2002:7f00:1::1",
-    "6to4, public": "2002:5db8:d822::1",
-    "Teredo": "2001:0:7f00:1::1",
-    "ORCHID": "2001:20::1",
-    "ISATAP": "2606:2800:220:1:0:5efe:7f00:1",
-    "ISATAP, universal": "2606:2800:220:1:200:5efe:10.0.0.1",
-    "documentation, IPv6": "2001:db8::1",
-    "documentation, IPv6, newer": "3fff::1",
-    "segment routing": "5f00::1",
-    "unique local": "fc00::1",
-    "unique local, another": "fd12:3456::1",
-    "link-local, IPv6": "fe80::1",
-    "site-local": "fec0::1",
-    "multicast, IPv6": "ff02::1",
-}
 
 
 async def refused(by: Fetcher, url: str, code: str, rules: DomainRules = ANY) -> str:
@@ -100,53 +48,6 @@ async def test_outside_addresses(address: str) -> None:
         by = fetcher(network, Names(good_example=[[address]]))
         assert (await by.fetch("http://good.example/", ANY, longest=100)).text == "hello"
         assert network.asked == [(address, 80)]
-
-
-WRITTEN = [
-    "http://127.0.0.1:{port}/",
-    "http://localhost:{port}/",
-    "http://LOCALHOST:{port}/",
-    "http://localhost.:{port}/",
-    "http://127.0.0.1.:{port}/",
-    "http://2130706433:{port}/",
-    "http://017700000001:{port}/",
-    "http://0x7f000001:{port}/",
-    "http://0x7f.0x0.0x0.0x1:{port}/",
-    "http://0177.0.0.1:{port}/",
-    "http://127.1:{port}/",
-    "http://127.0.1:{port}/",
-    "http://0:{port}/",
-    "http://[::1]:{port}/",
-    "http://[::ffff:127.0.0.1]:{port}/",
-    "http://[::ffff:7f00:1]:{port}/",
-    "http://[0:0:0:0:0:ffff:127.0.0.1]:{port}/",
-    "http://[::1%25lo]:{port}/",
-    "http://１２７.０.０.１:{port}/",
-    "http://127。0。0。1:{port}/",
-    "http://①②⑦.⓪.⓪.①:{port}/",
-    "http://ⓛⓞⓒⓐⓛⓗⓞⓢⓣ:{port}/",
-    "http://%31%32%37.0.0.1:{port}/",
-    "http://127.0.0.1%00.example.com:{port}/",
-    "http://example.com@127.0.0.1:{port}/",
-    "http://example.com:80@127.0.0.1:{port}/",
-    "http://example.com\\@127.0.0.1:{port}/",
-    "http://127.0.0.1:{port}\\@example.com/",
-    "http://127.0.0.1:{port}#@example.com/",
-    "http://user:secret@localhost:{port}/",
-    "http:\\\\127.0.0.1:{port}/",
-    "http:127.0.0.1:{port}/",
-    "//127.0.0.1:{port}/",
-    "\thttp://127.0.0.1:{port}/",
-    "http://xn--localhost-.:{port}/",
-    "ftp://127.0.0.1:{port}/",
-    "gopher://127.0.0.1:{port}/_x",
-    "file:///etc/passwd",
-    "unix:///var/run/docker.sock",
-    "data:text/html,hello",
-    "javascript:alert(1)",
-    "http://",
-    "",
-]
 
 
 @pytest.mark.parametrize("url", WRITTEN)

@@ -29,6 +29,8 @@ from mcp_types import (
     TextResourceContents,
 )
 
+from freehold.core.addresses import BAD_PORTS
+
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -224,15 +226,23 @@ async def _answer(send: Send, status: int, value: Any) -> None:
     await send({"type": "http.response.body", "body": json.dumps(value).encode()})
 
 
+def _listener() -> socket.socket:
+    while True:
+        listener = socket.socket()
+        listener.bind(("127.0.0.1", 0))
+        if listener.getsockname()[1] not in BAD_PORTS:
+            listener.listen(64)
+            return listener
+        listener.close()
+
+
 @contextlib.contextmanager
 def mcp_server(door: Door | None = None, *, sse: bool = False) -> Iterator[Door]:
     """A server behind a door, in a thread of its own, until the block ends."""
     door = door or Door()
     made = tools(door.counts)
     app = _Guarded(made.sse_app() if sse else made.streamable_http_app(), door)
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(64)
+    with _listener() as listener:
         door.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0)
         server = uvicorn.Server(config)

@@ -11,12 +11,11 @@ from typing import Any
 
 import httpcore2
 
-from freehold.core.addresses import parse_network
+from freehold.core.addresses import BAD_PORTS, parse_network
 from freehold.tls import context
 from freehold.web.converting import Converter
 from freehold.web.fetch import Fetcher, Limits
 from freehold.web.guard import GuardedNetwork
-from freehold.web.target import BAD_PORTS
 
 tls = functools.cache(context)
 PUBLIC = "93.184.216.34"

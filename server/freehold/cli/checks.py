@@ -46,6 +46,7 @@ async def findings() -> list[Finding]:
     found += await _guarded("model", _model, settings)
     found += await _guarded("sandbox", _sandbox, settings)
     found += await _guarded("web", _web, settings)
+    found.append(_mcp(settings))
     return found
 
 
@@ -211,6 +212,12 @@ async def _web(settings: Settings) -> list[Finding]:
         return await web.check()
     finally:
         await web.close()
+
+
+def _mcp(settings: Settings) -> Finding:
+    opened = ", ".join(map(str, settings.resolved_mcp_networks))
+    detail = f"public addresses and {opened}" if opened else "public addresses only"
+    return Finding("mcp servers", "ok", f"{detail} (FREEHOLD_MCP_NETWORKS)")
 
 
 async def _sandbox(settings: Settings) -> list[Finding]:

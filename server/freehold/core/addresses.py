@@ -1,9 +1,10 @@
 """Which addresses the server may reach on an agent's behalf, and which lead inward.
 
-An agent chooses what ``web_fetch`` connects to, and a page chooses what a redirect leads to. So an
-address counts as outside only if the registries of special addresses (IANA, RFC 6890 and its
-successors) leave no doubt; all others are inside, those that carry an IPv4 address in them by what
-they carry. The lists stand here and are not the interpreter's, which differ between its versions.
+An agent chooses what ``web_fetch`` connects to, a page chooses what a redirect leads to, and
+whoever may create agents chooses MCP servers. So an address counts as outside only if the
+registries of special addresses (IANA, RFC 6890 and its successors) leave no doubt; all others are
+inside, those that carry an IPv4 address in them by what they carry. The lists stand here and are
+not the interpreter's, which differ between its versions.
 """
 
 from __future__ import annotations
@@ -63,6 +64,28 @@ METADATA = frozenset(
     )
 )
 """Where clouds give credentials to their machines. No setting opens these."""
+
+LOOPBACK: tuple[Network, ...] = (
+    ipaddress.IPv4Network("127.0.0.0/8"),
+    ipaddress.IPv6Network("::1/128"),
+)
+"""This machine."""
+
+BAD_PORTS = frozenset(
+    int(port)
+    # What browsers refuse (the Fetch standard), then databases, engines and control planes.
+    for port in """
+        1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95
+        101 102 103 104 109 110 111 113 115 117 119 123 135 137 139 143 161 179
+        389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601
+        636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566
+        6665 6666 6667 6668 6669 6679 6697 10080
+        445 873 1433 1521 2181 2375 2376 2377 2379 2380 3306 3389 4243 5432 5672
+        5900 6379 6380 6443 7000 7001 8500 9042 9092 9200 9300 10250 10255 11211
+        26379 27017 27018 50000 50070 61616
+    """.split()  # noqa: SIM905 - a hundred numbers read better as a block
+)
+"""Never, whoever asks: what listens there is not the web, and plain text can harm it."""
 
 
 def inward(address: Address, trusted: Sequence[Network] = ()) -> bool:

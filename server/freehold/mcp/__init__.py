@@ -8,8 +8,9 @@ HttpMcpProber      tries a credential on its server
 from __future__ import annotations
 
 from freehold.mcp.client import HttpMcpClient
-from freehold.mcp.http import CheckHost, Http
+from freehold.mcp.guard import McpNetwork
+from freehold.mcp.http import Http
 from freehold.mcp.oauth import HttpTokenEndpoint
 from freehold.mcp.probe import HttpMcpProber
 
-__all__ = ["CheckHost", "Http", "HttpMcpClient", "HttpMcpProber", "HttpTokenEndpoint"]
+__all__ = ["Http", "HttpMcpClient", "HttpMcpProber", "HttpTokenEndpoint", "McpNetwork"]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 from urllib.parse import quote_plus
 
 import httpx2
 
 from freehold.errors import HttpAnswer
+from freehold.guard import Guard
+from freehold.mcp.guard import GuardedTransport
 from freehold.ports.mcp import Bearer
 
 CONNECT_TIMEOUT = 10.0
@@ -23,43 +25,28 @@ MASK = "[redacted]"
 _SHORTEST_SECRET = 6
 """What is shorter would mask ordinary words."""
 
-CheckHost = Callable[[str, int], Awaitable[None]]
-"""Asked before every request whether this host and port may be connected to.
-
-Raises :class:`~freehold.errors.McpUnreachable` if not. This is where a guard against server-side
-request forgery goes.
-"""
-
-
-async def _any_host(host: str, port: int) -> None:
-    """Every host may be connected to."""
-
 
 class Http:
     """Makes clients that trust and check alike.
 
     Args:
         tls: whom to trust.
-        check_host: which hosts may be connected to.
+        network: the guard that every connection goes through.
     """
 
-    def __init__(self, tls: ssl.SSLContext, check_host: CheckHost = _any_host) -> None:
+    def __init__(self, tls: ssl.SSLContext, network: Guard) -> None:
         self._tls = tls
-        self._check_host = check_host
+        self._network = network
 
     def client(self, *, read_timeout: float, auth: httpx2.Auth | None = None) -> httpx2.AsyncClient:
         """A client that follows no redirect; ``read_timeout`` is seconds between two bytes."""
         return httpx2.AsyncClient(
-            verify=self._tls,
+            transport=GuardedTransport(self._tls, self._network),
             auth=auth,
             timeout=httpx2.Timeout(CONNECT_TIMEOUT, read=read_timeout),
             follow_redirects=False,
-            event_hooks={"request": [self._check]},
+            trust_env=False,
         )
-
-    async def _check(self, request: httpx2.Request) -> None:
-        port = request.url.port or (443 if request.url.scheme == "https" else 80)
-        await self._check_host(request.url.host, port)
 
 
 class Secrets:

@@ -44,7 +44,9 @@ class HttpTokenEndpoint:
                         f"the token endpoint answered HTTP {answer.status_code}", answer
                     )
                 return _tokens(await _json(response), response)
-        except (httpx2.HTTPError, httpx2.InvalidURL, McpError) as error:
+        except McpError as error:
+            raise TokenRefreshFailed(f"the token endpoint is out of reach: {error}") from None
+        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             # The error may quote the request: only its kind is told.
             raise TokenRefreshFailed(
                 f"the token endpoint is out of reach ({type(error).__name__})"

@@ -1,123 +1,33 @@
-"""The only way from ``web_fetch`` to the network: look up, check, connect to what was checked.
-
-Looking up and connecting are one step here, so a name that answers differently the second time
-(DNS rebinding) is never asked a second time. TLS and HTTP are told the name, as ever; only the
-socket is given the address.
-"""
+"""The only way from ``web_fetch`` to the network; see :mod:`freehold.guard`."""
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-
-import httpcore2
-
-from freehold.core.addresses import Address, Network, inward, parse_address
 from freehold.errors import WebError
+from freehold.guard import Guard, Reason
 from freehold.web.target import WEB_PORTS
 
-Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
-"""From a name and a port to addresses. Raises OSError where there are none."""
 
-MOST_TRIED = 4
-"""Addresses of one host that are tried one after the other."""
+class GuardedNetwork(Guard):
+    """The guard with the web's ports, and refusals that are for the model (:class:`WebError`)."""
 
+    def admits(self, port: int, *, opened: bool) -> bool:
+        """Only the web's ports, and in trusted networks others; see :class:`Guard`."""
+        return super().admits(port, opened=opened) and (opened or port in WEB_PORTS)
 
-async def resolve(host: str, port: int) -> Sequence[str]:
-    """The machine's own resolver."""
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
-class GuardedNetwork(httpcore2.AsyncNetworkBackend):
-    """Connects to outside addresses, and to those that ``trusted`` opens.
-
-    Args:
-        trusted: Internal ranges that the operator opened.
-        resolver: How names are looked up.
-        network: What makes the sockets; it is only ever given addresses.
-    """
-
-    def __init__(
-        self,
-        trusted: Sequence[Network] = (),
-        resolver: Resolve = resolve,
-        network: httpcore2.AsyncNetworkBackend | None = None,
-    ) -> None:
-        self._trusted = tuple(trusted)
-        self._resolve = resolver
-        self._network = network or httpcore2.AnyIOBackend()
-
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        """Connect to the host if all that it stands for is outside.
-
-        Raises:
-            WebError: it is not, or the port is not the web's.
-            httpcore2.ConnectError, httpcore2.ConnectTimeout: nobody answers.
-        """
-        addresses = await self._checked(host, port)
-        failure: Exception | None = None
-        for address in addresses[:MOST_TRIED]:
-            try:
-                return await self._network.connect_tcp(
-                    str(address), port, timeout, local_address, socket_options
+    def refusal(self, reason: Reason, host: str, port: int) -> WebError:
+        """See :class:`Guard`."""
+        match reason:
+            case "unresolved":
+                return WebError("url_not_accessible", f"the name {host} could not be resolved.")
+            case "inward":
+                return WebError(
+                    "url_not_allowed",
+                    f"{host} does not lead to a public address. Retrying this or other URLs on "
+                    "that host will not work.",
                 )
-            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
-                failure = error
-        raise failure or httpcore2.ConnectError("no address")
-
-    async def connect_unix_socket(
-        self,
-        path: str,
-        timeout: float | None = None,
-        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
-    ) -> httpcore2.AsyncNetworkStream:
-        """Never.
-
-        Raises:
-            WebError: always.
-        """
-        raise WebError("url_not_allowed", "only hosts of the web can be fetched.")
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait."""
-        await asyncio.sleep(seconds)
-
-    async def _checked(self, host: str, port: int) -> list[Address]:
-        literal = parse_address(host)
-        if literal is not None:
-            addresses = [literal]
-        else:
-            try:
-                texts = await self._resolve(host, port)
-            except (OSError, UnicodeError):
-                texts = ()
-            addresses = [one for one in map(parse_address, texts) if one is not None]
-            if not addresses or len(addresses) != len(texts):
-                raise WebError("url_not_accessible", f"the name {host} could not be resolved.")
-        # One inward address among many is enough: which of them is used is chance.
-        if any(inward(address, self._trusted) for address in addresses):
-            raise WebError(
-                "url_not_allowed",
-                f"{host} does not lead to a public address. Retrying this or other URLs on that "
-                "host will not work.",
-            )
-        if port not in WEB_PORTS and not all(map(self._opened, addresses)):
-            raise WebError(
-                "url_not_allowed", f"port {port} is not one that web pages are served on."
-            )
-        return addresses
-
-    def _opened(self, address: Address) -> bool:
-        return any(
-            address in network for network in self._trusted if network.version == address.version
-        )
+            case "port":
+                return WebError(
+                    "url_not_allowed", f"port {port} is not one that web pages are served on."
+                )
+            case "no host":
+                return WebError("url_not_allowed", "only hosts of the web can be fetched.")

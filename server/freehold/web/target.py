@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import httpx2
 
-from freehold.core.addresses import parse_address
+from freehold.core.addresses import BAD_PORTS, parse_address
 from freehold.errors import WebError
 
 LONGEST_URL = 2_000
@@ -19,22 +19,6 @@ LONGEST_URL = 2_000
 
 WEB_PORTS = frozenset({80, 443, 8000, 8080, 8443, 8888})
 """Where strangers' web servers listen. Trusted networks may use others too."""
-
-BAD_PORTS = frozenset(
-    int(port)
-    # What browsers refuse (the Fetch standard), then databases, engines and control planes.
-    for port in """
-        1 7 9 11 13 15 17 19 20 21 22 23 25 37 42 43 53 69 77 79 87 95
-        101 102 103 104 109 110 111 113 115 117 119 123 135 137 139 143 161 179
-        389 427 465 512 513 514 515 526 530 531 532 540 548 554 556 563 587 601
-        636 989 990 993 995 1719 1720 1723 2049 3659 4045 4190 5060 5061 6000 6566
-        6665 6666 6667 6668 6669 6679 6697 10080
-        445 873 1433 1521 2181 2375 2376 2377 2379 2380 3306 3389 4243 5432 5672
-        5900 6379 6380 6443 7000 7001 8500 9042 9092 9200 9300 10250 10255 11211
-        26379 27017 27018 50000 50070 61616
-    """.split()  # noqa: SIM905 - a hundred numbers read better as a block
-)
-"""Never, whoever asks: what listens there is not the web, and plain text can harm it."""
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")

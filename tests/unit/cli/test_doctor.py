@@ -54,6 +54,14 @@ def test_the_web(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert CANARY not in run("config", "show").output
 
 
+def test_where_mcp_connections_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = " ".join(run("doctor").stdout.split())
+    assert "mcp servers ok public addresses and 127.0.0.0/8, ::1/128" in words
+    monkeypatch.setenv("FREEHOLD_API_KEYS", CANARY)
+    words = " ".join(run("doctor").stdout.split())
+    assert "mcp servers ok public addresses only" in words
+
+
 def test_settings_that_cannot_be_read(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FREEHOLD_PORT", CANARY)
     result = run("doctor")
