@@ -117,7 +117,8 @@ def create_app(
     credentials = SqlCredentialStore(database, sealer)
     http = Http(tls.context(settings.extra_ca_certs), McpNetwork(settings.resolved_mcp_networks))
     keyring = Keyring(credentials, HttpTokenEndpoint(http), clock)
-    web = web or build_web(settings)
+    relay = model if isinstance(model, Relay) else None
+    web = web or build_web(settings, relay)
     services = ApiServices(
         settings=settings,
         database=database,
@@ -128,7 +129,7 @@ def create_app(
         sandboxes=sandboxes,
         model=model,
         catalog=catalog,
-        relay=model if isinstance(model, Relay) else None,
+        relay=relay,
         sealer=sealer,
         validator=CredentialValidator(keyring, HttpMcpProber(http)),
     )

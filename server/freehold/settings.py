@@ -147,10 +147,15 @@ class Settings(BaseSettings):
         default=True,
         description="Whether agents are offered `web_fetch`, which the server itself runs.",
     )
-    web_search: Literal["none", "searxng", "brave", "tavily", "scripted"] = Field(
+    web_search: Literal["none", "upstream", "searxng", "brave", "tavily", "scripted"] = Field(
         default="none",
-        description="Who answers `web_search`. `none`: agents are not offered it. `scripted` "
-        "needs no network.",
+        description="Who answers `web_search`. `none`: agents are not offered it. `upstream`: the "
+        "search of the Messages API that the model is asked at. `scripted` needs no network.",
+    )
+    web_search_model: str | None = Field(
+        default=None,
+        description="Model that searches where `web_search` is `upstream`. Default: the agent's "
+        "own.",
     )
     web_search_url: str | None = Field(
         default=None,

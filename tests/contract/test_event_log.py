@@ -67,6 +67,7 @@ EVERY_EVENT: list[Event] = [
     ev.SandboxAttached(sandbox_id="box"),
     ev.CallStarted(call_id="sevt_call"),
     ev.McpToolsListed(server="linear", tools=[{"name": "find"}]),
+    ev.ModelAsked(purpose="search", model="m", usage=ev.ModelUsage(input_tokens=3)),
 ]
 
 

@@ -21,7 +21,7 @@ from freehold import __version__
 from freehold.app import build_sandboxes
 from freehold.cli import configuration, listening
 from freehold.errors import FreeholdError
-from freehold.models import build_model
+from freehold.models import build_catalog, build_model
 from freehold.ports.sandbox import Finding
 from freehold.settings import Settings
 from freehold.store import migrate
@@ -197,21 +197,42 @@ def _answers(settings: Settings) -> bool:
         return False
 
 
+def _unpriced(settings: Settings) -> list[Finding]:
+    """Models beside the agents' own; what they are asked counts in budgets (ADR 7)."""
+    searches = settings.web_search_model if settings.web_search == "upstream" else None
+    named = {"auto_model": settings.auto_model, "web_search_model": searches}
+    catalog = build_catalog(settings)
+    return [
+        Finding(
+            "prices",
+            "warning",
+            f"{model} of {configuration.variable(name)} has no list price: sessions with a budget "
+            "stop after it was asked",
+            f"name its price in {configuration.variable('prices')}",
+        )
+        for name, model in named.items()
+        if model is not None and catalog.price(model) is None
+    ]
+
+
 async def _model(settings: Settings) -> list[Finding]:
     model = build_model(settings)
     try:
         found = await model.check()
     finally:
         await model.close()
-    return [_renamed("model", f) for f in found]
+    return [*(_renamed("model", f) for f in found), *_unpriced(settings)]
 
 
 async def _web(settings: Settings) -> list[Finding]:
-    web = build_web(settings)
+    model = build_model(settings) if settings.web_search == "upstream" else None
+    web = build_web(settings, model)
     try:
         return await web.check()
     finally:
         await web.close()
+        if model is not None:
+            await model.close()
 
 
 def _mcp(settings: Settings) -> Finding:

@@ -314,6 +314,20 @@ class McpToolsListed(_Event):
     """``name``, ``description`` and ``input_schema`` of each, sorted by name."""
 
 
+class ModelAsked(_Event):
+    """A model request beside the conversation, whose cost is the session's all the same.
+
+    ``price`` are the rates of its day (:class:`freehold.core.prices.Rates`); ``None``: the model
+    has no list price.
+    """
+
+    type: Literal["model.asked"] = "model.asked"
+    purpose: Literal["judgement", "search"]
+    model: str
+    usage: ModelUsage
+    price: Json | None = None
+
+
 class SessionArchived(_Event):
     """The client archived the session. The hosted service shows no event for it (spec 25)."""
 
@@ -354,6 +368,7 @@ Event = Annotated[
     | SandboxAttached
     | CallStarted
     | McpToolsListed
+    | ModelAsked
     | SessionArchived,
     Field(discriminator="type"),
 ]
@@ -367,6 +382,7 @@ PRIVATE_TYPES = frozenset(
         "sandbox.attached",
         "call.started",
         "mcp.tools_listed",
+        "model.asked",
         "session.archived",
     }
 )

@@ -19,6 +19,7 @@ from freehold.core.events import (
     InputAccepted,
     Json,
     McpToolsListed,
+    ModelAsked,
     ModelRequestEnd,
     ModelRequestStart,
     Record,
@@ -106,6 +107,9 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             }
         case ModelRequestEnd() as end:
             return _sampled(state, record, end)
+        case ModelAsked(usage=usage, price=price):
+            rates = None if price is None else Rates(**price)
+            return {"usage": state.usage.plus(usage, rates)}
         case McpToolsListed(server=server):
             return {"mcp_listed": (*state.mcp_listed, server)}
         case SessionUpdated(agent=agent) if agent is not None:

@@ -91,7 +91,8 @@ class Driver:
         self._log = log
         self._sessions = sessions
         self._hands = Hands(sandboxes)
-        self._web = WebTools(web, log)
+        catalog = catalog or Catalog()
+        self._web = WebTools(web, log, catalog)
         self._mcp = mcp
         self._sampler = Sampler(
             model,
@@ -99,9 +100,9 @@ class Driver:
             fanout,
             clock,
             backoff or Backoff(),
-            catalog or Catalog(),
+            catalog,
             web,
-            Judge(model, auto_model),
+            Judge(model, auto_model, catalog),
             compact_at,
         )
         self._fanout = fanout

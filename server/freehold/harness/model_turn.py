@@ -80,6 +80,7 @@ class Sampler:
             response = await _complete(self.model.stream(request), sketch)
         except ModelError as error:
             return self._failed(handle, state, span_id, error)
+        rates = self._rates(request, response)
         window = self.catalog.capabilities(request.model).context_window
         drafts = answered(
             span_id,
@@ -88,9 +89,15 @@ class Sampler:
             sketch.ids,
             mcp_tools,
             compact_at=int(window * self.compact_at),
-            rates=self._rates(request, response),
+            rates=rates,
         )
-        return await self.judge.settle(drafts, request.model, transcript.user_texts)
+        then = state.model_copy(update={"usage": state.usage.plus(response.usage, rates)})
+        return await self.judge.settle(
+            drafts,
+            request.model,
+            transcript.user_texts,
+            spent=then.at_budget(self.clock.now()),
+        )
 
     async def compact(self, handle: SessionHandle, state: SessionState) -> list[Draft]:
         """Have the conversation summed up, so that it fits the model's window again."""

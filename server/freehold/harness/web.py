@@ -5,17 +5,19 @@ from __future__ import annotations
 import logging
 from urllib.parse import urlsplit
 
+from freehold.core.catalog import Catalog
 from freehold.core.decide import tool_error, tool_result
 from freehold.core.drafts import Draft
-from freehold.core.events import Content, Json
+from freehold.core.events import Content, Json, ModelUsage
 from freehold.core.state import OpenCall
 from freehold.core.url_sources import normal, shown
 from freehold.core.web_rules import WEB_FETCH, WEB_TOOLS, DomainRules, web_config
 from freehold.core.web_tools import document, longest_text, search_result
 from freehold.errors import WebError
 from freehold.harness.sessions import SessionHandle
+from freehold.harness.side_requests import model_asked
 from freehold.ports.log import EventLog
-from freehold.ports.web import Web
+from freehold.ports.web import Asking, Web
 
 log = logging.getLogger(__name__)
 
@@ -34,15 +36,22 @@ class WebTools:
     A call that a dead server left open is simply made again: reading twice changes nothing.
     """
 
-    def __init__(self, web: Web, log: EventLog) -> None:
+    def __init__(self, web: Web, log: EventLog, catalog: Catalog) -> None:
         self._web = web
         self._log = log
+        self._catalog = catalog
 
     async def run(self, handle: SessionHandle, call: OpenCall) -> list[Draft]:
         """Run the call; cancelling it ends the connection. Never raises for what it finds."""
+        spent: list[Draft] = []
+        return [*await self._result(handle, call, spent), *spent]
+
+    async def _result(
+        self, handle: SessionHandle, call: OpenCall, spent: list[Draft]
+    ) -> list[Draft]:
         what = "Web fetch" if call.name == WEB_FETCH else "Web search"
         try:
-            content = await self._content(handle, call)
+            content = await self._content(handle, call, spent)
         except WebError as error:
             return [tool_error(call, f"{what} error: {error.code} — {error.message}")]
         except Exception:
@@ -52,7 +61,7 @@ class WebTools:
             return [tool_error(call, text)]
         return [tool_result(call, content, is_error=False)]
 
-    async def _content(self, handle: SessionHandle, call: OpenCall) -> Content:
+    async def _content(self, handle: SessionHandle, call: OpenCall, spent: list[Draft]) -> Content:
         spec = await handle.spec()
         config = web_config(spec.agent["tools"], call.name)
         if config is None or call.name not in self._web.offers:
@@ -66,7 +75,16 @@ class WebTools:
             raise WebError(
                 "invalid_tool_input", f"query: must have at least {SHORTEST_QUERY} characters."
             )
-        hits = await self._web.search(query.strip(), rules, location=config.get("user_location"))
+
+        def note(model: str, usage: ModelUsage) -> None:
+            spent.append(model_asked(self._catalog, "search", model, usage))
+
+        hits = await self._web.search(
+            query.strip(),
+            rules,
+            location=config.get("user_location"),
+            asking=Asking(spec.agent["model"]["id"], note),
+        )
         if not hits:
             return [{"type": "text", "text": NOTHING_FOUND}]
         return [

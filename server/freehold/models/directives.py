@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from freehold.core import judging
+from freehold.core import judging, model_search
+from freehold.core.web_rules import WEB_SEARCH
 from freehold.models.demo import demo_replies
 from freehold.models.moments import Moment, now
 from freehold.models.replies import (
@@ -72,8 +73,11 @@ class BuiltinScript:
 
     def reply(self, request: ModelRequest, attempt: int) -> Reply:
         """See :class:`freehold.models.replies.Script`."""
-        if request.system and request.system[0].get("text") == judging.SYSTEM:
+        system = request.system[0].get("text") if request.system else None
+        if system == judging.SYSTEM:
             return _judgement(request)
+        if system == model_search.SYSTEM:
+            return Reply(tool_uses=(ToolUse(WEB_SEARCH, orjson.loads(now(request).text)),))
         return answer(now(request))
 
 

@@ -21,6 +21,7 @@ from freehold.errors import ModelError
 from freehold.models import tokens, wire_checks
 from freehold.models.directives import BuiltinScript
 from freehold.models.replies import Failure, Reply, Script
+from freehold.models.scripted_search import runs_on_server, search_blocks
 from freehold.ports.model import (
     BlockStarted,
     ModelEvent,
@@ -87,7 +88,7 @@ class ScriptedModel:
             usage = usage.model_copy(update={"speed": request.speed})
         return Answer(
             content=content,
-            stop_reason=_stop_reason(reply),
+            stop_reason=_stop_reason(reply, content),
             usage=usage.model_copy(update=dict(reply.usage)),
             stop_details=_stop_details(reply),
             failure=failure,
@@ -158,24 +159,23 @@ def _content(request: ModelRequest, reply: Reply) -> Content:
         call_id = "srv" + _call_id(seed, 0)
         blocks.append({"type": "server_tool_use", "id": call_id, "name": "web_search", "input": {}})
     if reply.tool_uses and reply.refusal is None:
-        for position, use in enumerate(reply.tool_uses):
-            blocks.append(
-                {
-                    "type": "tool_use",
-                    "id": _call_id(seed, position),
-                    "name": use.name,
-                    "input": use.input,
-                }
-            )
+        made = [(_call_id(seed, place), use) for place, use in enumerate(reply.tool_uses)]
+        here = [(call_id, use) for call_id, use in made if runs_on_server(use, request.tools)]
+        blocks += search_blocks([(f"srv{call_id}", use) for call_id, use in here], request.tools)
+        blocks += [
+            {"type": "tool_use", "id": call_id, "name": use.name, "input": use.input}
+            for call_id, use in made
+            if (call_id, use) not in here
+        ]
     return blocks
 
 
-def _stop_reason(reply: Reply) -> str:
+def _stop_reason(reply: Reply, content: Content) -> str:
     if reply.refusal is not None:
         return "refusal"
     if reply.stop_reason is not None:
         return reply.stop_reason
-    return "tool_use" if reply.tool_uses else "end_turn"
+    return "tool_use" if any(b["type"] == "tool_use" for b in content) else "end_turn"
 
 
 def _stop_details(reply: Reply) -> Json | None:

@@ -27,7 +27,7 @@ JSON_PIECE = 40
 def events(result: Answer, model: str, message_id: str) -> Iterator[Json]:
     """The stream of an answer; a failing one ends in the middle of its text."""
     failing = result.failure is not None
-    usage = result.usage.model_dump(exclude_none=True)
+    usage = _usage(result)
     opening = {**message_object(result, model, message_id), "content": []}
     opening |= {"stop_reason": None, "stop_details": None, "usage": {**usage, "output_tokens": 1}}
     yield {"type": "message_start", "message": opening}
@@ -66,11 +66,15 @@ def _block_events(index: int, block: Json) -> Iterator[Json]:
             yield start({"type": "text", "text": ""})
             for piece in pieces(block["text"]):
                 yield delta({"type": "text_delta", "text": piece})
+            for citation in block.get("citations", ()):
+                yield delta({"type": "citations_delta", "citation": citation})
         case "thinking":
             yield start({"type": "thinking", "thinking": "", "signature": ""})
             for piece in pieces(block["thinking"]):
                 yield delta({"type": "thinking_delta", "thinking": piece})
             yield delta({"type": "signature_delta", "signature": block["signature"]})
+        case "web_search_tool_result":
+            yield start(block)
         case _:
             yield start({**block, "input": {}})
             source = orjson.dumps(block["input"]).decode()
@@ -91,8 +95,18 @@ def message_object(result: Answer, model: str, message_id: str) -> Json:
         "stop_reason": result.stop_reason,
         "stop_sequence": None,
         "stop_details": result.stop_details,
-        "usage": result.usage.model_dump(exclude_none=True),
+        "usage": _usage(result),
     }
+
+
+def _usage(result: Answer) -> Json:
+    usage = result.usage.model_dump(exclude_none=True)
+    searches = [b for b in result.content if b["type"] == "web_search_tool_result"]
+    if searches:
+        # What fails is not billed.
+        made = sum(isinstance(block["content"], list) for block in searches)
+        usage["server_tool_use"] = {"web_search_requests": made, "web_fetch_requests": 0}
+    return usage
 
 
 def frame(event: Json) -> bytes:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from freehold.core.events import Json
+from freehold.core.events import Json, ModelUsage
 from freehold.core.web_rules import DomainRules
 from freehold.ports.sandbox import Finding
 
@@ -34,6 +35,19 @@ class Hit:
     text: str
 
 
+@dataclass(frozen=True)
+class Asking:
+    """For whom a search is made: some providers ask a model, and that has its price.
+
+    Attributes:
+        model: The model of the session.
+        spent: Told of each model request that was made, whatever came of the search.
+    """
+
+    model: str
+    spent: Callable[[str, ModelUsage], None]
+
+
 class Web(Protocol):
     """Fetches pages and searches; never reaches inward on an agent's behalf."""
 
@@ -53,7 +67,12 @@ class Web(Protocol):
         ...
 
     async def search(
-        self, query: str, rules: DomainRules, *, location: Json | None = None
+        self,
+        query: str,
+        rules: DomainRules,
+        *,
+        location: Json | None = None,
+        asking: Asking | None = None,
     ) -> list[Hit]:
         """At most ten results, best first, none that ``rules`` forbids.
 

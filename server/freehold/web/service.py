@@ -10,8 +10,9 @@ from freehold.core.addresses import Network, parse_network
 from freehold.core.events import Json
 from freehold.core.web_rules import WEB_FETCH, WEB_SEARCH, DomainRules
 from freehold.errors import ConfigurationError, WebError
+from freehold.ports.model import Relay
 from freehold.ports.sandbox import Finding
-from freehold.ports.web import Hit, Page
+from freehold.ports.web import Asking, Hit, Page
 from freehold.settings import Settings
 from freehold.web.converting import Converter
 from freehold.web.fetch import Fetcher
@@ -21,6 +22,7 @@ from freehold.web.search.provider import SearchProvider
 from freehold.web.search.scripted import Scripted
 from freehold.web.search.searxng import SearXNG
 from freehold.web.search.tavily import Tavily
+from freehold.web.search.upstream import Upstream
 
 MOST_HITS = 10
 
@@ -51,12 +53,17 @@ class ServerWeb:
         return await self._fetcher.fetch(url, rules, longest=longest)
 
     async def search(
-        self, query: str, rules: DomainRules, *, location: Json | None = None
+        self,
+        query: str,
+        rules: DomainRules,
+        *,
+        location: Json | None = None,
+        asking: Asking | None = None,
     ) -> list[Hit]:
         """See :meth:`freehold.ports.web.Web.search`."""
         if self._provider is None:
             raise WebError("unavailable", "this server has no search provider.")
-        found = await self._provider.search(query, rules, location)
+        found = await self._provider.search(query, rules, location, asking)
         return [hit for hit in found if rules.admits(hit.url)][:MOST_HITS]
 
     async def check(self) -> list[Finding]:
@@ -78,8 +85,8 @@ class ServerWeb:
             await self._provider.close()
 
 
-def build_web(settings: Settings) -> ServerWeb:
-    """The web that the settings name.
+def build_web(settings: Settings, relay: Relay | None = None) -> ServerWeb:
+    """The web that the settings name; ``relay`` takes the requests of ``web_search`` by a model.
 
     Raises:
         ConfigurationError: a provider lacks its URL or key, or the certificates are unusable.
@@ -90,16 +97,22 @@ def build_web(settings: Settings) -> ServerWeb:
         fetcher = Fetcher(
             GuardedNetwork(trusted), Converter(), tls.context(settings.extra_ca_certs)
         )
-    return ServerWeb(fetcher, _provider(settings), trusted)
+    return ServerWeb(fetcher, _provider(settings, relay), trusted)
 
 
-def _provider(settings: Settings) -> SearchProvider | None:
+def _provider(settings: Settings, relay: Relay | None) -> SearchProvider | None:
     url = settings.web_search_url
     match settings.web_search:
         case "none":
             return None
         case "scripted":
             return Scripted.load(Path(url).expanduser() if url else None)
+        case "upstream":
+            if relay is None:
+                raise ConfigurationError(
+                    "FREEHOLD_WEB_SEARCH=upstream needs a model that takes clients' own requests"
+                )
+            return Upstream(relay, settings.web_search_model)
         case "searxng":
             if url is None:
                 raise ConfigurationError(

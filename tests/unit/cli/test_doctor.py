@@ -54,6 +54,20 @@ def test_the_web(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert CANARY not in run("config", "show").output
 
 
+def test_models_beside_the_agents_own_want_a_price(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FREEHOLD_WEB_SEARCH", "upstream")
+    monkeypatch.setenv("FREEHOLD_WEB_SEARCH_MODEL", "claude-haiku-5-5")
+    monkeypatch.setenv("FREEHOLD_AUTO_MODEL", "my-judge")
+    assert check(run, 0)["prices"] == "warning"
+    words = " ".join(run("doctor").stdout.split())
+    assert "my-judge of FREEHOLD_AUTO_MODEL has no list price" in words
+    assert "web_search ok upstream, by claude-haiku-5-5" in words
+    monkeypatch.delenv("FREEHOLD_AUTO_MODEL")
+    assert "prices" not in check(run, 0)
+
+
 def test_where_mcp_connections_go(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     words = " ".join(run("doctor").stdout.split())
     assert "mcp servers ok public addresses and 127.0.0.0/8, ::1/128" in words

@@ -4,8 +4,10 @@ import pytest
 
 from freehold.core.decide import interruption
 from freehold.core.drafts import Draft
-from freehold.core.events import SandboxAttached
+from freehold.core.events import ModelAsked, ModelUsage, SandboxAttached
 from freehold.core.fold import fold
+from freehold.core.prices import Rates
+from freehold.core.state import Usage
 from freehold.core.transcript import Transcript
 from freehold.core.usage import render_stats, render_thread_stats, render_usage
 from tests.playbooks.playbook import START, Playbook, fresh_state, say, text, use
@@ -94,3 +96,17 @@ def test_the_log_knows_which_sandbox_the_calls_ran_in() -> None:
     assert play.state.sandbox_id == "one"
     play.write(Draft(SandboxAttached(sandbox_id=None)))
     assert play.state.sandbox_id is None
+
+
+def test_requests_beside_the_conversation_count() -> None:
+    play = Playbook()
+    usage = ModelUsage(input_tokens=100, output_tokens=7)
+    rates = Rates(input=3, output=5, cache_write=0, cache_read=0)
+    asked = ModelAsked(purpose="search", model="m", usage=usage, price=rates.model_dump())
+    play.write(Draft(asked))
+    assert not play.records[-1].public
+    assert play.state.usage == Usage(input_tokens=100, output_tokens=7, requests=1, token_cost=335)
+    play.write(Draft(asked.model_copy(update={"price": None})))
+    assert play.state.usage.token_cost == 335
+    assert play.state.usage.unpriced  # as with any model that has no price
+    assert play.transcript().messages == []

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from freehold.core.drafts import Draft
-from freehold.core.events import AgentMessage, AgentToolUse, ModelUsage
+from freehold.core.events import AgentMessage, AgentToolUse, ModelAsked, ModelUsage
 from freehold.core.judging import ALLOWED, DENIED, NO_JUDGEMENT, NOT_HELD, SYSTEM
 from freehold.errors import ModelError
 from freehold.harness.judge import Judge
@@ -20,7 +20,14 @@ class Model:
 
     description = "fake"
 
-    def __init__(self, says: str | Exception, stop: str = "end_turn", wait: bool = False) -> None:
+    def __init__(
+        self,
+        says: str | Exception,
+        stop: str = "end_turn",
+        wait: bool = False,
+        usage: ModelUsage | None = None,
+    ) -> None:
+        self.usage = usage or ModelUsage()
         self.says = says
         self.stop = stop
         self.wait = wait
@@ -33,7 +40,7 @@ class Model:
         if isinstance(self.says, Exception):
             raise self.says
         yield TextDelta(0, self.says)
-        yield ModelResponse([{"type": "text", "text": self.says}], self.stop, ModelUsage())
+        yield ModelResponse([{"type": "text", "text": self.says}], self.stop, self.usage)
 
     async def check(self) -> Any:
         return []
@@ -71,7 +78,9 @@ def call(name: str = "bash", evaluation: Any = None) -> Draft:
     ],
 )
 async def test_every_answer_has_a_meaning(model: Model, expected: Any) -> None:
-    (draft,) = await Judge(model, patience=0.05).settle([call()], "claude-opus-5", ["look"])
+    judge = Judge(model, patience=0.05)
+    draft, *costs = await judge.settle([call()], "claude-opus-5", ["look"])
+    assert len(costs) == isinstance(model.says, str) - model.wait
     assert isinstance(draft.event, AgentToolUse)
     assert draft.event.evaluated_permission == expected.permission
     assert draft.event.evaluation == expected.evaluation
@@ -88,6 +97,7 @@ async def test_only_calls_under_auto_cost_a_request() -> None:
     ]
     settled = await Judge(model).settle(drafts, "claude-opus-5", ["look"])
     assert settled[:2] == drafts[:2]
+    assert [draft.event.type for draft in settled[4:]] == ["model.asked"] * 2
     assert len(model.asked) == 2
     assert {request.model for request in model.asked} == {"claude-opus-5"}
     assert model.asked[0].system[0]["text"] == SYSTEM
@@ -98,6 +108,28 @@ async def test_another_model_may_judge() -> None:
     model = Model("VERDICT: allow")
     await Judge(model, "claude-haiku-5-5").settle([call()], "claude-opus-5", [])
     assert model.asked[0].model == "claude-haiku-5-5"
+
+
+async def test_what_a_judgement_cost_is_noted() -> None:
+    model = Model("VERDICT: allow", usage=ModelUsage(input_tokens=100, output_tokens=7))
+    for known, rates in (("claude-haiku-4-5", 1_000_000), ("a-local-model", None)):
+        _, cost = await Judge(model, known).settle([call()], "claude-opus-5", [])
+        assert isinstance(cost.event, ModelAsked)
+        assert (cost.event.purpose, cost.event.model) == ("judgement", known)
+        assert cost.event.usage == model.usage
+        price = cost.event.price
+        assert (price and price["input"]) == rates
+
+
+async def test_nobody_is_asked_when_the_budget_is_spent() -> None:
+    model = Model("VERDICT: allow")
+    other = call("read", {"type": "always_allow"})
+    settled = await Judge(model).settle([call(), other], "claude-opus-5", [], spent=True)
+    assert [draft.event.evaluation for draft in settled] == [  # type: ignore[union-attr]
+        NOT_HELD.evaluation,
+        {"type": "always_allow"},
+    ]
+    assert model.asked == []
 
 
 async def test_a_call_too_long_to_be_read_is_not_judged() -> None:

@@ -13,7 +13,7 @@ from freehold.core.events import Json
 from freehold.core.web_rules import DomainRules
 from freehold.errors import ConfigurationError, WebError
 from freehold.ports.sandbox import Finding
-from freehold.ports.web import Hit
+from freehold.ports.web import Asking, Hit
 
 SEARCH_SECONDS = 15.0
 MOST_OPERATORS = 8
@@ -28,10 +28,17 @@ class SearchProvider(Protocol):
         """As in ``FREEHOLD_WEB_SEARCH``."""
         ...
 
-    async def search(self, query: str, rules: DomainRules, location: Json | None) -> list[Hit]:
+    async def search(
+        self,
+        query: str,
+        rules: DomainRules,
+        location: Json | None,
+        asking: Asking | None = None,
+    ) -> list[Hit]:
         """Results, best first, more than are needed if that costs nothing.
 
-        ``rules`` are for providers that can be told; the caller filters in any case.
+        ``rules`` are for providers that can be told; the caller filters in any case. ``asking``
+        is for those that ask a model.
 
         Raises:
             WebError: the provider failed.
@@ -70,7 +77,13 @@ class HttpProvider(ABC):
             timeout=SEARCH_SECONDS,
         )
 
-    async def search(self, query: str, rules: DomainRules, location: Json | None) -> list[Hit]:
+    async def search(
+        self,
+        query: str,
+        rules: DomainRules,
+        location: Json | None,
+        asking: Asking | None = None,
+    ) -> list[Hit]:
         """See :meth:`SearchProvider.search`."""
         if len(query) > self.longest_query:
             raise WebError(

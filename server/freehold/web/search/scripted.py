@@ -13,7 +13,7 @@ from freehold.core.events import Json
 from freehold.core.web_rules import DomainRules
 from freehold.errors import ConfigurationError
 from freehold.ports.sandbox import Finding
-from freehold.ports.web import Hit
+from freehold.ports.web import Asking, Hit
 
 MADE_UP = 12
 _WORD = re.compile(r"\w+")
@@ -64,7 +64,13 @@ class Scripted:
             ) from None
         return cls([Hit(url=entry.url, title=entry.title, text=entry.text) for entry in entries])
 
-    async def search(self, query: str, rules: DomainRules, location: Json | None) -> list[Hit]:
+    async def search(
+        self,
+        query: str,
+        rules: DomainRules,
+        location: Json | None,
+        asking: Asking | None = None,
+    ) -> list[Hit]:
         """See :meth:`freehold.web.search.provider.SearchProvider.search`."""
         words = [word.casefold() for word in _WORD.findall(query)]
         if self._entries is None:
