@@ -83,11 +83,12 @@ def serve(data_dir: Path, **values: Any) -> Iterator[Served]:
 class ServerProcess:
     """``freehold serve`` as a user runs it, to be killed and started again."""
 
-    def __init__(self, data_dir: Path, **variables: str) -> None:
+    def __init__(self, data_dir: Path, *, model: str = "scripted", **variables: str) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self._data_dir = data_dir
+        self._model = model
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("FREEHOLD_")},
             "FREEHOLD_SCRIPTED_LATENCY": "0",
@@ -99,7 +100,7 @@ class ServerProcess:
     def start(self, timeout: float = 60) -> None:
         """Start, and return once it answers."""
         command = [sys.executable, "-m", "freehold", "serve", "--port", str(self.port)]
-        command += ["--data-dir", str(self._data_dir), "--model", "scripted"]
+        command += ["--data-dir", str(self._data_dir), "--model", self._model]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
         deadline = time.monotonic() + timeout

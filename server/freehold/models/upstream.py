@@ -22,6 +22,7 @@ from freehold.errors import ConfigurationError, ModelError
 from freehold.models import wire
 from freehold.models.accumulate import Accumulator
 from freehold.models.failures import retry_after_seconds, translate
+from freehold.models.masking import masked
 from freehold.ports.model import ModelEvent, ModelRequest, Relayed
 from freehold.ports.sandbox import Finding
 
@@ -151,12 +152,14 @@ class UpstreamModel:
             response = await self._http.send(request, stream=True)
         except httpx2.HTTPError as err:
             raise self._translated(err) from None
-        return Relayed(
-            status=response.status_code,
-            headers=list(response.headers.items()),
-            body=response.aiter_raw(),
-            close=response.aclose,
-        )
+        told = list(response.headers.items())
+        said: AsyncIterator[bytes] = response.aiter_raw()
+        if self._api_key is not None:
+            # Careless servers quote the key they were given, and its client must not learn it.
+            key = self._api_key
+            told = [(name, value.replace(key, "*" * len(key))) for name, value in told]
+            said = masked(said, key.encode())
+        return Relayed(status=response.status_code, headers=told, body=said, close=response.aclose)
 
     def _credentials(self) -> dict[str, str]:
         key = self._api_key or _PLACEHOLDER_KEY
