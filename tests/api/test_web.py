@@ -370,3 +370,48 @@ def test_a_fetch_that_a_dead_server_left_open_is_made_again(tmp_path: Path) -> N
         results = [event for event in events if event.type == "agent.tool_result"]
         assert [result.content[0].source.data for result in results] == ["here at last"]  # type: ignore
         assert there.connections == 2
+
+
+def test_a_search_that_a_dead_server_left_open_is_made_again_and_counted_once(
+    tmp_path: Path,
+) -> None:
+    begun = threading.Event()
+
+    async def hang(writer: asyncio.StreamWriter) -> None:
+        begun.set()
+        await asyncio.sleep(3600)
+
+    query = "/search?q=cats&format=json"
+    with site_beside({query: hang}) as there:
+        variables = {
+            "FREEHOLD_SANDBOX": "scripted",
+            "FREEHOLD_WEB_SEARCH": "searxng",
+            "FREEHOLD_WEB_SEARCH_URL": there.url,
+        }
+        with ServerProcess(tmp_path / "data", **variables) as process:
+            sdk = Anthropic(base_url=process.url, api_key="test", max_retries=0)
+            agent = sdk.beta.agents.create(
+                name="Reader", model="claude-opus-5", tools=[{"type": "agent_toolset_20260401"}]
+            )
+            environment = sdk.beta.environments.create(name="plain")
+            session = sdk.beta.sessions.create(agent=agent.id, environment_id=environment.id).id
+            sdk.beta.sessions.events.send(
+                session,
+                events=[said('/tool web_search {"query": "cats"}')],  # type: ignore[list-item]
+            )
+            assert begun.wait(20)
+            process.kill()
+            found = {"results": [{"url": "https://a.example", "title": "A", "content": "x"}]}
+            there.answers[query] = page(json.dumps(found), kind="application/json")
+            process.start()
+            deadline = time.monotonic() + 60
+            while sdk.beta.sessions.retrieve(session).status != "idle":
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            events = list(sdk.beta.sessions.events.list(session))
+            usage = sdk.beta.sessions.retrieve(session).usage.server_tool_use
+    results = [event for event in events if event.type == "agent.tool_result"]
+    assert [result.content[0].source for result in results] == ["https://a.example"]  # type: ignore
+    assert there.connections == 2
+    assert usage is not None
+    assert usage.web_search_requests == 1

@@ -15,7 +15,7 @@ from typing import Any
 from freehold.core import ids, judging
 from freehold.core.accept import accept
 from freehold.core.commands import CallModel, Compact, RunTool, Write
-from freehold.core.decide import MAX_ROUNDS, decide, tool_result
+from freehold.core.decide import MAX_ROUNDS, decide, tool_error, tool_result
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import CLIENT_EVENT, Json, ModelUsage, Record
 from freehold.core.fold import fold_all
@@ -23,7 +23,7 @@ from freehold.core.mcp import offered
 from freehold.core.prices import Rates
 from freehold.core.state import SessionState
 from freehold.core.transcript import Transcript
-from freehold.errors import ModelError
+from freehold.errors import ModelError, WebError
 from freehold.harness.model_turn import answered, compacted, failed
 from freehold.ports.model import ModelResponse
 
@@ -33,8 +33,8 @@ USAGE = ModelUsage(input_tokens=10, output_tokens=2)
 
 Answer = list[Json] | ModelError | ModelResponse
 Model = Callable[[list[Json]], Answer]
-Tool = Callable[[str, Json], str | list[Json]]
-"""What it returns is the result's text, or its blocks."""
+Tool = Callable[[str, Json], str | list[Json] | WebError]
+"""What it returns is the result's text, or its blocks, or why there is none."""
 
 
 def toolset(**policies: str) -> list[Json]:
@@ -160,9 +160,12 @@ class Playbook:
                 assert self.state.open_span is not None
                 self.write(*self._sum_up(self.state.open_span))
             case RunTool(call=call):
-                told = self.tool(call.name, call.input)
-                content = [text(told)] if isinstance(told, str) else told
-                self.write(tool_result(call, content, is_error=False))
+                outcome = self.tool(call.name, call.input)
+                if isinstance(outcome, WebError):
+                    self.write(tool_error(call, str(outcome)))
+                else:
+                    content = [text(outcome)] if isinstance(outcome, str) else outcome
+                    self.write(tool_result(call, content, is_error=False))
         return True
 
     def _sample(self, span_id: str) -> list[Draft]:
@@ -229,7 +232,7 @@ def _line(record: Record) -> str:
         case "agent.custom_tool_use":
             detail = event.name
         case "agent.tool_result" | "user.custom_tool_result":
-            words = " ".join(block["text"] for block in event.content or [])
+            words = " ".join(block.get("text", block["type"]) for block in event.content or [])
             detail = f"error: {words}" if event.is_error else words
         case "session.status_idle" | "session.thread_status_idle":
             detail = event.stop_reason.type
