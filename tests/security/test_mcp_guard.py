@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx2
 import pytest
-from mcp.client.streamable_http import streamable_http_client
 from tests.support.inward import INWARD, WRITTEN
 from tests.support.mcp_servers import mcp_server
 from tests.support.running import BETA, ServerProcess, free_port
@@ -76,22 +75,24 @@ class Client:
 @pytest.mark.parametrize("address", INWARD.values(), ids=INWARD)
 async def test_inward_addresses(address: str) -> None:
     host = f"[{address}]" if ":" in address else address
-    network = Detour()
     names = Names(evil_example=[[address]], many_example=[[PUBLIC, "2606:2800:220:1::1", address]])
-    client = Client(network, names)
-    for url in (
-        f"http://{host}/mcp",
-        f"https://{host}:8000/mcp",
-        "https://evil.example/mcp",
-        "https://many.example/mcp",
-    ):
-        for told in await client.everything(url):
-            assert "does not lead to a public address" in told
-            assert "FREEHOLD_MCP_NETWORKS" in told
-            if "evil" in url:
-                assert address not in told  # nobody learns where names lead inside
-        assert not client.answered
-    assert network.asked == []
+    # Whatever were connected to, the listener would see it.
+    async with site({"/mcp": page("{}")}) as inside:
+        network = Detour(inside)
+        client = Client(network, names)
+        for url in (
+            f"http://{host}/mcp",
+            f"https://{host}:8000/mcp",
+            "https://evil.example/mcp",
+            "https://many.example/mcp",
+        ):
+            for told in await client.everything(url):
+                assert "does not lead to a public address" in told
+                assert "FREEHOLD_MCP_NETWORKS" in told
+                if "evil" in url:
+                    assert address not in told  # nobody learns where names lead inside
+            assert not client.answered
+        assert (network.asked, inside.connections) == ([], 0)
 
 
 @pytest.mark.parametrize("url", WRITTEN)
@@ -196,11 +197,6 @@ async def test_proxies_are_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
         await client.everything("http://good.example/mcp")
         await client.everything("https://good.example/mcp")
         assert proxy.connections == 1
-
-
-def test_the_library_offers_what_is_guarded() -> None:
-    """Streamable HTTP takes our client; without that nothing here would hold."""
-    assert "http_client" in streamable_http_client.__wrapped__.__kwdefaults__  # type: ignore[attr-defined]
 
 
 class TestSettings:

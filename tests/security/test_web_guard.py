@@ -29,16 +29,18 @@ async def refused(by: Fetcher, url: str, code: str, rules: DomainRules = ANY) ->
 @pytest.mark.parametrize("address", INWARD.values(), ids=INWARD)
 async def test_inward_addresses(address: str) -> None:
     host = f"[{address}]" if ":" in address else address
-    network = Detour()
-    message = await refused(fetcher(network), f"http://{host}/", "url_not_allowed")
-    assert "public address" in message
-    named = fetcher(network, Names(evil_example=[[address]]))
-    message = await refused(named, "https://evil.example/", "url_not_allowed")
-    assert message.startswith("evil.example does not lead to a public address")
-    assert address not in message  # nobody learns where names lead inside
-    hidden = fetcher(network, Names(evil_example=[[PUBLIC, "2606:2800:220:1::1", address]]))
-    await refused(hidden, "https://evil.example/", "url_not_allowed")
-    assert network.asked == []
+    # Whatever were connected to, the listener would see it.
+    async with site({"/": page("<p>inside</p>")}) as inside:
+        network = Detour(inside)
+        message = await refused(fetcher(network), f"http://{host}/", "url_not_allowed")
+        assert "public address" in message
+        named = fetcher(network, Names(evil_example=[[address]]))
+        message = await refused(named, "https://evil.example/", "url_not_allowed")
+        assert message.startswith("evil.example does not lead to a public address")
+        assert address not in message  # nobody learns where names lead inside
+        hidden = fetcher(network, Names(evil_example=[[PUBLIC, "2606:2800:220:1::1", address]]))
+        await refused(hidden, "https://evil.example/", "url_not_allowed")
+        assert (network.asked, inside.connections) == ([], 0)
 
 
 @pytest.mark.parametrize("address", [PUBLIC, "2606:2800:220:1::1", "64:ff9b::5db8:d822"])
@@ -70,12 +72,13 @@ async def test_the_listener_of_these_tests_would_see_a_connection() -> None:
 
 @pytest.mark.parametrize("port", [0, 22, 25, 6379, 2375, 5432, 9200, 65536])
 async def test_ports_that_are_not_the_webs(port: int) -> None:
-    network = Detour()
-    for by in (fetcher(network, Names()), fetcher(network, trusted=True)):
-        for host in ("good.example", "127.0.0.1"):
-            with pytest.raises(WebError):
-                await by.fetch(f"http://{host}:{port}/", ANY, longest=100)
-    assert network.asked == []
+    async with site({"/": page("<p>inside</p>")}) as inside:
+        network = Detour(inside)
+        for by in (fetcher(network, Names()), fetcher(network, trusted=True)):
+            for host in ("good.example", "127.0.0.1"):
+                with pytest.raises(WebError):
+                    await by.fetch(f"http://{host}:{port}/", ANY, longest=100)
+        assert (network.asked, inside.connections) == ([], 0)
 
 
 async def test_other_ports_are_for_trusted_networks() -> None:
@@ -90,11 +93,12 @@ async def test_other_ports_are_for_trusted_networks() -> None:
 
 
 async def test_trust_does_not_open_metadata_or_other_networks() -> None:
-    network = Detour()
-    by = fetcher(network, trusted=True)
-    for address in ("169.254.169.254", "10.0.0.1", "[::1]", "[::ffff:10.0.0.1]"):
-        await refused(by, f"http://{address}/", "url_not_allowed")
-    assert network.asked == []
+    async with site({"/": page("<p>inside</p>")}) as inside:
+        network = Detour(inside)
+        by = fetcher(network, trusted=True)
+        for address in ("169.254.169.254", "10.0.0.1", "[::1]", "[::ffff:10.0.0.1]"):
+            await refused(by, f"http://{address}/", "url_not_allowed")
+        assert (network.asked, inside.connections) == ([], 0)
 
 
 async def test_a_name_is_asked_once_and_the_checked_address_is_used() -> None:
@@ -166,7 +170,7 @@ async def test_redirects_that_lead_astray(location: str, status: str) -> None:
         with pytest.raises(WebError) as caught:
             await fetcher(network, names).fetch("http://good.example/", rules, longest=100)
         assert caught.value.code in {"url_not_allowed", "invalid_tool_input"}
-        assert network.asked == [(PUBLIC, 80)]
+        assert (network.asked, there.connections) == ([(PUBLIC, 80)], 1)
 
 
 async def test_redirects_are_counted() -> None:

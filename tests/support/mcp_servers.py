@@ -30,6 +30,7 @@ from mcp_types import (
 )
 
 from freehold.core.addresses import BAD_PORTS
+from tests.support.certificates import Certificate
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -237,14 +238,26 @@ def _listener() -> socket.socket:
 
 
 @contextlib.contextmanager
-def mcp_server(door: Door | None = None, *, sse: bool = False) -> Iterator[Door]:
-    """A server behind a door, in a thread of its own, until the block ends."""
+def mcp_server(
+    door: Door | None = None, *, sse: bool = False, certificate: Certificate | None = None
+) -> Iterator[Door]:
+    """A server behind a door, in a thread of its own, until the block ends; with a certificate
+    it speaks TLS."""
     door = door or Door()
     made = tools(door.counts)
     app = _Guarded(made.sse_app() if sse else made.streamable_http_app(), door)
     with _listener() as listener:
-        door.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=0)
+        scheme, tls = "http", {}
+        if certificate is not None:
+            files = {"ssl_certfile": certificate.chain, "ssl_keyfile": certificate.key}
+            scheme, tls = "https", {name: str(file) for name, file in files.items()}
+        door.url = f"{scheme}://127.0.0.1:{listener.getsockname()[1]}"
+        config = uvicorn.Config(
+            app,
+            log_level="critical",
+            timeout_graceful_shutdown=0,
+            **tls,  # type: ignore[arg-type]
+        )
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import ssl
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any
@@ -90,11 +91,13 @@ class Site:
 
 
 @contextlib.asynccontextmanager
-async def site(answers: dict[str, Answer] | None = None) -> AsyncIterator[Site]:
-    """A site for as long as the block lasts."""
+async def site(
+    answers: dict[str, Answer] | None = None, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Site]:
+    """A site for as long as the block lasts, over TLS if it is given a context."""
     made = Site(answers or {})
     while True:
-        server = await asyncio.start_server(made._serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(made._serve, "127.0.0.1", 0, ssl=tls)
         made.port = server.sockets[0].getsockname()[1]
         if made.port not in BAD_PORTS:
             break
@@ -107,12 +110,14 @@ async def site(answers: dict[str, Answer] | None = None) -> AsyncIterator[Site]:
 
 
 @contextlib.contextmanager
-def site_beside(answers: dict[str, Answer] | None = None) -> Iterator[Site]:
+def site_beside(
+    answers: dict[str, Answer] | None = None, tls: ssl.SSLContext | None = None
+) -> Iterator[Site]:
     """A site for tests that are not asynchronous, in a thread of its own."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    opened = site(answers)
+    opened = site(answers, tls)
     made = asyncio.run_coroutine_threadsafe(opened.__aenter__(), loop).result(10)
     try:
         yield made
