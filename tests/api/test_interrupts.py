@@ -11,6 +11,14 @@ import pytest
 from anthropic import Anthropic
 
 from freehold.core.decide import INTERRUPTED
+from freehold.core.events import UserInterrupt
+from freehold.dispatch.clock import SystemClock
+from freehold.dispatch.fanout import InProcessFanout
+from freehold.dispatch.inprocess import InProcessDispatcher
+from freehold.harness.intake import Intake
+from freehold.harness.sessions import Sessions
+from freehold.store.database import Database
+from freehold.store.event_log import SqlEventLog
 from tests.support.running import Served, serve
 
 
@@ -83,3 +91,38 @@ def test_a_thinking_model_is_cut_off(real: Served) -> None:
     assert ends[0].is_error is True
     said = [event for event in events if event.type == "agent.message"]
     assert [block.text for message in said for block in message.content] == ["instead"]
+
+
+async def test_an_interrupt_that_a_dead_server_took_in_stops_the_tool_too(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with serve(data_dir, sandbox="process") as server:
+        client = server.client()
+        session_id = _session(client)
+        _say(client, session_id, "/run echo $BASHPID > pid; exec sleep 600")
+        pid = data_dir / "sandboxes" / session_id / "workspace" / "pid"
+        deadline = time.monotonic() + 30
+        while not pid.exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+    await _take_in(data_dir / "freehold.db", session_id, UserInterrupt())
+    with serve(data_dir, sandbox="process") as server:
+        client = server.client()
+        events = _wait_for(client, session_id, "session.status_idle")
+        (result,) = [event for event in events if event.type == "agent.tool_result"]
+        assert result.content[0].text == INTERRUPTED
+        # The shell is free at once: what kept it has been stopped.
+        _say(client, session_id, "/run echo free")
+        events = _wait_for(client, session_id, "session.status_idle", 2)
+        results = [event for event in events if event.type == "agent.tool_result"]
+        assert results[-1].content[0].text == "free"
+
+
+async def _take_in(file: Path, session_id: str, event: UserInterrupt) -> None:
+    """Acknowledge an event as a server does that dies before it acts on it."""
+    database = Database(f"sqlite:///{file}")
+    event_log = SqlEventLog(database)
+    sessions = Sessions(event_log, InProcessFanout())
+    intake = Intake(sessions, InProcessDispatcher(event_log), SystemClock())
+    async with event_log.transaction() as tx:
+        await intake.send(tx, session_id, [event])
+    await database.close()

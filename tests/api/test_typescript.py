@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 
 from tests.support.running import Served
-
-HERE = Path(__file__).parent.parent / "typescript"
+from tests.support.typescript import HERE, installed_node
 
 
 @pytest.fixture(scope="session")
 def node() -> str:
     """Node with the SDK installed as locked."""
-    program = shutil.which("node")
-    if program is None or shutil.which("npm") is None:
-        if os.environ.get("CI"):
-            pytest.fail("node and npm are needed in CI")
-        pytest.skip("node and npm are not installed")
-    if not (HERE / "node_modules" / "@anthropic-ai" / "sdk").is_dir():
-        subprocess.run(["npm", "ci", "--no-fund", "--no-audit"], cwd=HERE, check=True, timeout=300)
-    return program
+    return installed_node()
 
 
 def test_the_article_program_from_typescript(server: Served, node: str) -> None:

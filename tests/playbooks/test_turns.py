@@ -282,6 +282,49 @@ def test_a_mixed_turn_runs_nothing_until_the_asks_are_settled() -> None:
     ]
 
 
+def test_answers_in_one_request_are_all_given_before_the_session_says_what_it_waits_for() -> None:
+    play = Playbook(script([use("bash", "a"), use("bash", "b"), use("bash", "c")], [text("ok")]),
+                    tools=toolset(bash="always_ask"))  # fmt: skip
+    play.client(say("go"))
+    a, b, c = play.run().state.waiting
+    allow = {"type": "user.tool_confirmation", "result": "allow"}
+    before = len(play.records)
+    play.client({**allow, "tool_use_id": b}, {**allow, "tool_use_id": a})
+    assert play.lines(before) == ["user.tool_confirmation allow"] * 2 + REQUIRES
+    assert play.state.waiting == (c,)
+
+
+def test_results_in_one_request_lead_straight_on() -> None:
+    play = Playbook(script([use("get_weather", "a"), use("get_weather", "b")], [text("ok")]))
+    play.client(say("go"))
+    a, b = play.run().state.waiting
+    result = {"type": "user.custom_tool_result", "content": [text("14")]}
+    before = len(play.records)
+    # The first of them a second time, as clients do that are not sure: it changes nothing.
+    play.client(
+        *({**result, "custom_tool_use_id": call} for call in (b, b, a)),
+        say("and be quick"),
+        answered_before=[b],
+    )
+    assert play.run().lines(before)[:4] == ["user.custom_tool_result 14"] * 2 + RUNNING
+
+
+def test_an_interrupt_behind_an_answer_finds_the_rest_still_asked_for() -> None:
+    play = Playbook(script([use("get_weather", "a"), use("get_weather", "b")], [text("ok")]))
+    play.client(say("go"))
+    a, _ = play.run().state.waiting
+    result = {"type": "user.custom_tool_result", "content": [text("14")], "custom_tool_use_id": a}
+    before = len(play.records)
+    play.client(result, {"type": "user.interrupt"})
+    assert play.run().lines(before) == [
+        "user.custom_tool_result 14",
+        *REQUIRES,
+        f"agent.tool_result error: {INTERRUPTED}",
+        "user.interrupt",
+        *IDLE,
+    ]
+
+
 def test_a_denial_without_a_message() -> None:
     play = Playbook(script([use("bash")], [text("ok")]), tools=toolset(bash="always_ask"))
     play.client(say("go"))

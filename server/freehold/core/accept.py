@@ -7,6 +7,7 @@ others are never appended.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import assert_never
 
 from freehold.core import ids
@@ -39,6 +40,7 @@ _WAITING = (
 
 
 _LEADS_SYSTEM = ("user.message", "user.tool_result", "user.custom_tool_result")
+_ANSWERS = ("user.tool_confirmation", "user.tool_result", "user.custom_tool_result")
 
 
 def accept(
@@ -61,7 +63,13 @@ def accept(
     if pen.state.status == "terminated":
         raise InvalidRequest(f"Session {pen.state.session_id} is terminated and takes no events.")
     _check_system(pen, events, takes_system=takes_system)
-    return [_accept_one(pen, index, event, answered) for index, event in enumerate(events)]
+    echoes: list[Json] = []
+    for answers, run in groupby(enumerate(events), lambda item: item[1].type in _ANSWERS):
+        waiting = pen.state.waiting
+        echoes += [_accept_one(pen, index, event, answered) for index, event in run]
+        if answers and pen.state.waiting != waiting:
+            _move_on(pen)
+    return echoes
 
 
 def _check_system(pen: Draughtsman, events: Sequence[ClientEvent], *, takes_system: bool) -> None:
@@ -193,7 +201,6 @@ def _confirmation(pen: Draughtsman, index: int, event: UserToolConfirmation) -> 
     # The thread is the server's to name; a client's value is ignored (spec 6.3).
     event = event.model_copy(update={"session_thread_id": None})
     (record,) = pen.write(Draft(event))
-    _move_on(pen)
     return _echo(record, event, processed=False)
 
 
@@ -211,12 +218,15 @@ def _custom_result(
             "waiting for a result"
         )
     (record,) = pen.write(Draft(event))
-    _move_on(pen)
     return _echo(record, event, processed=True)
 
 
 def _move_on(pen: Draughtsman) -> None:
-    """After an answer: run on when nothing is asked any more, else say what still is."""
+    """After answers: run on when nothing is asked any more, else say what still is.
+
+    Once for all answers that follow one another, so that no client is asked for what the same
+    request answers.
+    """
     state = pen.state
     if state.status != "idle":
         return

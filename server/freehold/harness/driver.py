@@ -58,6 +58,20 @@ def plan(
         pen.write(*command.drafts)
 
 
+def stray_call(state: SessionState) -> OpenCall | None:
+    """The call that runs in the sandbox, or may, while the client wants the session to stop.
+
+    Calls run one after the other. A sandbox outlives its server, so the call may be one that a
+    server before this one began and did not live to stop.
+    """
+    if not state.interrupted or state.blocked or state.sandbox_id is None:
+        return None
+    call = next((call for call in state.calls if call.kind != "custom"), None)
+    if call is None or call.kind != "builtin" or is_web_call(call):
+        return None
+    return call
+
+
 @dataclass(frozen=True)
 class _Job:
     """A session at work: where it stands, and how long its log was when this wake found it."""
@@ -131,6 +145,7 @@ class Driver:
     async def _run(self, handle: SessionHandle, listener: Subscription) -> None:
         facts: Sequence[Draft] = ()
         found: int | None = None
+        stopped = False
         while True:
             spec = await handle.spec()
             servers = [server["name"] for server in spec.agent["mcp_servers"]]
@@ -139,8 +154,14 @@ class Driver:
                 if found is None:
                     found = pen.state.seq
                 pen.write(*facts)
-                work = plan(pen, servers, self._max_rounds)
+                stray = None if stopped else stray_call(pen.state)
+                work = None if stray else plan(pen, servers, self._max_rounds)
                 await handle.save(tx, pen)
+            if stray is not None:
+                await self._hands.stop(handle, stray)
+                facts, stopped = (), True
+                continue
+            stopped = False
             if work is None:
                 break
             job = _Job(handle, listener, pen.state, found)
@@ -176,9 +197,6 @@ class Driver:
                     seen = hearing.result()
                     now = await job.handle.state(at_least=seen)
                     if now.interrupted or now.status == "terminated":
-                        sandboxed = isinstance(work, RunTool) and work.call.kind == "builtin"
-                        if isinstance(work, RunTool) and sandboxed and not is_web_call(work.call):
-                            await self._hands.stop(job.handle, work.call)
                         return ()
             return doing.result()
         finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 import httpx2
 
@@ -30,7 +30,8 @@ class HttpTokenEndpoint:
     async def refresh(self, refresh: Json, refresh_token: str, secret: str | None) -> NewTokens:
         """Ask for a new access token; see :class:`ports.vaults.TokenEndpoint`."""
         form, headers = _question(refresh, refresh_token, secret)
-        secrets = Secrets(refresh_token, secret, headers.get("Authorization"))
+        quoted = quote(secret, safe="") if secret else None
+        secrets = Secrets(refresh_token, secret, quoted, headers.get("Authorization"))
         try:
             async with (
                 self._http.client(read_timeout=TIMEOUT) as client,
@@ -60,15 +61,19 @@ def _question(
     form |= {name: refresh[name] for name in ("scope", "resource") if refresh.get(name)}
     headers = {"Accept": "application/json"}
     client_id = refresh["client_id"]
+    # Beside Basic authentication it says nothing new, but servers look the client up by it, those
+    # built on the official MCP package among them.
+    form["client_id"] = client_id
     match refresh["token_endpoint_auth"]["type"]:
         case "client_secret_basic":
-            # Both are form-encoded before they are joined (RFC 6749, section 2.3.1).
-            pair = f"{quote_plus(client_id)}:{quote_plus(secret or '')}"
+            # Both are encoded before they are joined (RFC 6749, section 2.3.1); a space as %20,
+            # which is read by those too that take a plus for a plus.
+            pair = f"{quote(client_id, safe='')}:{quote(secret or '', safe='')}"
             headers["Authorization"] = f"Basic {base64.b64encode(pair.encode()).decode()}"
         case "client_secret_post":
-            form |= {"client_id": client_id, "client_secret": secret or ""}
+            form["client_secret"] = secret or ""
         case _:
-            form["client_id"] = client_id
+            pass
     return form, headers
 
 
