@@ -27,12 +27,11 @@ from freehold.harness.intake import Intake
 from freehold.harness.mcp import McpTools
 from freehold.harness.sessions import Sessions
 from freehold.harness.validation import CredentialValidator
-from freehold.mcp import Http, HttpMcpClient, HttpMcpProber, HttpTokenEndpoint, McpNetwork
+from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
 from freehold.ports.model import Model, Relay
 from freehold.ports.sandbox import SandboxProvider
 from freehold.ports.web import Web
-from freehold.sandbox.docker import DockerSandboxProvider, engine_answers
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
 from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.settings import Settings
@@ -58,14 +57,16 @@ def build_sandboxes(settings: Settings) -> SandboxProvider:
     """
     match settings.sandbox:
         case "docker":
-            return DockerSandboxProvider.from_settings(settings)
+            return _docker_sandboxes(settings)
         case "process":
             return ProcessSandboxProvider(settings.data_dir, plain=not bubblewrap_works())
         case "scripted":
             return ScriptedSandboxProvider()
         case "auto":
+            from freehold.sandbox.docker import engine_answers  # noqa: PLC0415
+
             if engine_answers():
-                return DockerSandboxProvider.from_settings(settings)
+                return _docker_sandboxes(settings)
             if bubblewrap_works():
                 return ProcessSandboxProvider(settings.data_dir)
             raise ConfigurationError(
@@ -73,6 +74,13 @@ def build_sandboxes(settings: Settings) -> SandboxProvider:
                 "isolate the agent's tools. Start Docker, or install bubblewrap, or set "
                 "FREEHOLD_SANDBOX=process to run tools as plain child processes."
             )
+
+
+def _docker_sandboxes(settings: Settings) -> SandboxProvider:
+    # The engine's client is large; a server without an engine starts without it.
+    from freehold.sandbox.docker import DockerSandboxProvider  # noqa: PLC0415
+
+    return DockerSandboxProvider.from_settings(settings)
 
 
 def build_sealer(settings: Settings) -> Sealer:
@@ -137,7 +145,7 @@ def create_app(
         log=event_log,
         sessions=sessions,
         sandboxes=sandboxes,
-        mcp=McpTools(HttpMcpClient(http), keyring),
+        mcp=McpTools(LateMcpClient(http), keyring),
         model=model,
         fanout=fanout,
         clock=clock,

@@ -91,6 +91,8 @@ class ServerProcess:
         self._model = model
         self._environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("FREEHOLD_")},
+            # Without byte code every start would compile all that it imports.
+            "PYTHONDONTWRITEBYTECODE": "",
             "FREEHOLD_SCRIPTED_LATENCY": "0",
             "FREEHOLD_SANDBOX_WARM": "0",
             **variables,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 import httpx2
-from mcp_types.version import LATEST_HANDSHAKE_VERSION
 
 from freehold import __version__
+from freehold.core.events import Json
 from freehold.errors import McpError
 from freehold.mcp.http import Http, Secrets, shown_answer
 from freehold.ports.vaults import Probe
@@ -17,16 +18,6 @@ TIMEOUT = 15.0
 
 METHOD = "initialize"
 _SESSION_HEADER = "mcp-session-id"
-_REQUEST = {
-    "jsonrpc": "2.0",
-    "id": 1,
-    "method": METHOD,
-    "params": {
-        "protocolVersion": LATEST_HANDSHAKE_VERSION,
-        "capabilities": {},
-        "clientInfo": {"name": "freehold", "version": __version__},
-    },
-}
 
 
 class HttpMcpProber:
@@ -41,9 +32,10 @@ class HttpMcpProber:
             "Accept": "application/json, text/event-stream",
             "Authorization": f"Bearer {token}",
         }
+        hello = await asyncio.to_thread(_hello)
         try:
             async with self._http.client(read_timeout=TIMEOUT) as client:
-                async with client.stream("POST", url, json=_REQUEST, headers=headers) as response:
+                async with client.stream("POST", url, json=hello, headers=headers) as response:
                     session_id = response.headers.get(_SESSION_HEADER)
                     if not response.is_success:
                         answer = await shown_answer(response, Secrets(token))
@@ -55,3 +47,19 @@ class HttpMcpProber:
         except (httpx2.HTTPError, httpx2.InvalidURL, McpError):
             return Probe(METHOD, accepted=False, answer=None)
         return Probe(METHOD, accepted=True, answer=None)
+
+
+def _hello() -> Json:
+    # Imported late: the package around it is the largest there is here.
+    from mcp_types.version import LATEST_HANDSHAKE_VERSION  # noqa: PLC0415
+
+    return {
+        "jsonrpc": "2.0",
+        "id": 1,
+        "method": METHOD,
+        "params": {
+            "protocolVersion": LATEST_HANDSHAKE_VERSION,
+            "capabilities": {},
+            "clientInfo": {"name": "freehold", "version": __version__},
+        },
+    }

@@ -7,14 +7,15 @@ installed package.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 
 import freehold
 from freehold.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _ADVISORY_LOCK = 0x46726565686F6C64  # "Freehold"
 
@@ -32,15 +33,26 @@ def scripts() -> Path:
     raise ConfigurationError("this installation of Freehold lacks its migrations; reinstall it")
 
 
+def newest() -> str:
+    """The revision that our scripts lead to.
+
+    Each script's file name begins with its revision, which is the time it was written at.
+    """
+    last = max(path.name for path in (scripts() / "versions").glob("*.py"))
+    return "".join(last.split("_")[:4])
+
+
 def config() -> Config:
     """Alembic's configuration for our scripts."""
+    from alembic.config import Config  # noqa: PLC0415
+
     made = Config()
     made.set_main_option("script_location", str(scripts()).replace("%", "%%"))
     return made
 
 
-def upgrade(url: sa.URL, revision: str = "head") -> None:
-    """Bring the schema of the database to ``revision``, in one transaction. Blocks.
+def upgrade(url: sa.URL) -> None:
+    """Bring the schema of the database to this version's, in one transaction. Blocks.
 
     Raises:
         ConfigurationError: the schema is newer than this version, or no connection.
@@ -51,20 +63,37 @@ def upgrade(url: sa.URL, revision: str = "head") -> None:
             if connection.dialect.name == "postgresql":
                 # SQLite's BEGIN IMMEDIATE does the same: one migrator at a time.
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
-            settings = config()
-            settings.attributes["connection"] = connection
-            command.upgrade(settings, revision)
-    except CommandError as error:
-        raise ConfigurationError(
-            f"the database's schema is not one that this version of Freehold knows ({error}); "
-            "use the version that made it, or a newer one"
-        ) from error
+            if not _is_newest(connection):
+                _run_scripts(connection)
     except sa.exc.OperationalError as error:
         raise ConfigurationError(
             f"FREEHOLD_DATABASE_URL: cannot use {url.render_as_string()}: {error.orig}"
         ) from error
     finally:
         engine.dispose()
+
+
+def _is_newest(connection: sa.Connection) -> bool:
+    if not sa.inspect(connection).has_table("alembic_version"):
+        return False
+    found = connection.scalars(sa.text("SELECT version_num FROM alembic_version"))
+    return list(found) == [newest()]
+
+
+def _run_scripts(connection: sa.Connection) -> None:
+    # Imported late: most starts find the schema as it should be.
+    from alembic import command  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
+
+    settings = config()
+    settings.attributes["connection"] = connection
+    try:
+        command.upgrade(settings, "head")
+    except CommandError as error:
+        raise ConfigurationError(
+            f"the database's schema is not one that this version of Freehold knows ({error}); "
+            "use the version that made it, or a newer one"
+        ) from error
 
 
 def sync_engine(url: sa.URL) -> sa.Engine:

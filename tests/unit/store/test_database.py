@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import CommandLine
+from alembic.script import ScriptDirectory
 
 from freehold.errors import ConfigurationError
 from freehold.store import migrate, sqlite
@@ -251,6 +252,21 @@ class TestMigrations:
             year, month, day, clock, slug = name.split("_", 4)
             assert (len(year), len(month), len(day), len(clock)) == (4, 2, 2, 4)
             assert slug.removesuffix(".py").replace("_", "").isalnum()
+
+    def test_the_newest_script_is_told_by_its_name(self) -> None:
+        folder = ScriptDirectory.from_config(migrate.config())
+        assert migrate.newest() == folder.get_current_head()
+        for script in folder.walk_revisions():
+            assert Path(script.path).name.replace("_", "").startswith(script.revision)
+
+    async def test_a_schema_that_is_right_is_left_alone(
+        self, empty_url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        database = Database(empty_url)
+        await database.migrate()
+        monkeypatch.setattr(migrate, "config", lambda: pytest.fail("Alembic was asked"))
+        await database.migrate()
+        await database.close()
 
     def test_an_installed_package_has_its_own(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
