@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 from freehold.harness.mcp import LOST
+from tests.crash.support import until, user
 from tests.support.mcp_servers import mcp_server
 from tests.support.running import ServerProcess, client_of
 
@@ -30,14 +30,11 @@ def test_a_call_that_was_under_way_is_not_repeated(tmp_path: Path) -> None:
         environment = sdk.beta.environments.create(name="plain")
         session = sdk.beta.sessions.create(agent=agent.id, environment_id=environment.id)
         words = '/tool mcp__things__slow\n/then\n/tool mcp__things__add {"a": 1, "b": 2}'
-        sdk.beta.sessions.events.send(
-            session.id,
-            events=[{"type": "user.message", "content": [{"type": "text", "text": words}]}],
-        )
-        _until(lambda: door.counts.get("slow") == 1)
+        sdk.beta.sessions.events.send(session.id, events=[user(words)])  # type: ignore[list-item]
+        until(lambda: door.counts.get("slow") == 1)
         process.kill()
         process.start()
-        _until(lambda: sdk.beta.sessions.retrieve(session.id).status == "idle")
+        until(lambda: sdk.beta.sessions.retrieve(session.id).status == "idle")
         results: list[Any] = [
             event
             for event in sdk.beta.sessions.events.list(session.id)
@@ -48,10 +45,3 @@ def test_a_call_that_was_under_way_is_not_repeated(tmp_path: Path) -> None:
         (False, "3"),
     ]
     assert door.counts == {"slow": 1, "add": 1}
-
-
-def _until(done: Any) -> None:
-    deadline = time.monotonic() + 60
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -59,6 +59,13 @@ def tools(counts: dict[str, int]) -> MCPServer:
         return f"{a + b}"
 
     @server.tool()
+    async def mark(text: str, seconds: float = 0) -> str:
+        """Leave a mark, then take a while."""
+        ran(f"mark {text}")
+        await asyncio.sleep(seconds)
+        return f"marked {text}"
+
+    @server.tool()
     def break_it() -> str:
         """Fail."""
         ran("break_it")

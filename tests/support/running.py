@@ -11,9 +11,9 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import uvicorn
 from anthropic import Anthropic
@@ -80,10 +80,39 @@ def serve(data_dir: Path, **values: Any) -> Iterator[Served]:
         yield served
 
 
-class ServerProcess:
-    """``freehold serve`` as a user runs it, to be killed and started again."""
+class Process(Protocol):
+    """What a :class:`ServerProcess` needs of the process that it runs."""
 
-    def __init__(self, data_dir: Path, *, model: str = "scripted", **variables: str) -> None:
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float) -> int: ...
+
+    def kill(self) -> None: ...
+
+    def send_signal(self, number: int) -> None: ...
+
+
+def _spawn(command: list[str], environment: Mapping[str, str], log: Path) -> Process:
+    with log.open("ab") as sink:
+        return subprocess.Popen(command, env=environment, stdout=sink, stderr=sink)
+
+
+class ServerProcess:
+    """``freehold serve`` as a user runs it, to be killed and started again.
+
+    ``spawn`` starts it in another way; see :mod:`tests.support.forking`.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        model: str = "scripted",
+        spawn: Callable[[list[str], Mapping[str, str], Path], Process] = _spawn,
+        **variables: str,
+    ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = data_dir.parent / f"{data_dir.name}.log"
@@ -97,14 +126,19 @@ class ServerProcess:
             "FREEHOLD_SANDBOX_WARM": "0",
             **variables,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._spawn = spawn
+        self._process: Process | None = None
 
-    def start(self, timeout: float = 60) -> None:
-        """Start, and return once it answers."""
+    def launch(self) -> None:
+        """Start, and do not wait."""
         command = [sys.executable, "-m", "freehold", "serve", "--port", str(self.port)]
         command += ["--data-dir", str(self._data_dir), "--model", self._model]
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(command, env=self._environment, stdout=log, stderr=log)
+        self._process = self._spawn(command, self._environment, self.log)
+
+    def start(self, timeout: float = 120) -> None:
+        """Start, and return once it answers."""
+        self.launch()
+        assert self._process is not None
         deadline = time.monotonic() + timeout
         while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
