@@ -15,7 +15,8 @@ from tests.support.web import PUBLIC, Detour, Names, Site, moved, page, site, si
 
 from freehold.core.addresses import LOOPBACK, Network, parse_network
 from freehold.errors import McpError, McpUnreachable, TokenRefreshFailed
-from freehold.mcp import Http, HttpMcpClient, HttpMcpProber, HttpTokenEndpoint, McpNetwork
+from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, McpNetwork
+from freehold.mcp.client import HttpMcpClient
 from freehold.ports.mcp import McpServer
 from freehold.settings import Settings
 
