@@ -42,7 +42,7 @@ def serve_weights(environment: Path, log: Path) -> Iterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     command = [folder / "llama-server", "-m", weights, "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--ctx-size", "8192", "--parallel", "1", "--jinja"]
+    command += ["--ctx-size", "8192", "--parallel", "1", "--jinja", "--temp", "0"]
     with log.open("wb") as file:
         process = subprocess.Popen(
             [str(part) for part in command],

@@ -75,24 +75,29 @@ def test_a_session_with_previews_and_usage(local: Served) -> None:
     print(done.usage.to_json())
 
 
-def test_a_second_turn_remembers_the_first(local: Served) -> None:
+def test_a_second_turn_carries_the_first(local: Served) -> None:
+    """Judged by what was read, not by what was said: a model this small remembers little."""
     client = local.client(timeout=120)
-    agent = client.beta.agents.create(name="Listener", model="claude-haiku-4-5")
+    agent = client.beta.agents.create(
+        name="Listener", model="claude-haiku-4-5", system="Answer in one short sentence."
+    )
     environment = client.beta.environments.create(name="local")
     session = client.beta.sessions.create(agent=agent.id, environment_id=environment.id)
-    for text in ("My name is Ada.", "What is my name?"):
+    read: list[int] = []
+    for text in ("What is the capital of France?", "And of Italy?"):
         with client.beta.sessions.events.stream(session.id) as stream:
             client.beta.sessions.events.send(
                 session.id,
                 events=[{"type": "user.message", "content": [{"type": "text", "text": text}]}],
             )
             for event in stream:
-                if event.type == "agent.message":
-                    said = "".join(getattr(block, "text", "") for block in event.content)
+                if event.type == "span.model_request_end":
+                    usage = event.model_usage
+                    read.append(usage.input_tokens + usage.cache_read_input_tokens)
                 if event.type == "session.status_idle":
                     break
-    print("\n", said)
-    assert "Ada" in said
+    first, second = read
+    assert second > first
 
 
 def test_other_calls_pass_through(local: Served) -> None:
@@ -100,6 +105,7 @@ def test_other_calls_pass_through(local: Served) -> None:
     message = client.messages.create(
         model="claude-sonnet-5",
         max_tokens=64,
+        system="Answer in one short sentence.",
         messages=[{"role": "user", "content": "What is the capital of France?"}],
     )
     assert message.content[0].type == "text"
