@@ -60,10 +60,11 @@ class Timers:
         while True:
             pause = self._tick
             try:
-                await self.fire()
                 upcoming = await self._table.next_due()
                 if upcoming is not None:
                     left = (upcoming - self._clock.now()).total_seconds()
+                    if left <= 0:
+                        await self.fire()
                     pause = min(self._tick, max(0.005, left))
             except Exception:
                 log.exception("the timers could not be read; they are tried again")
