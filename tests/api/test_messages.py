@@ -11,8 +11,8 @@ import httpx2 as httpx
 import pytest
 from anthropic import Anthropic
 
-from freehold.models.scripted import ScriptedModel
-from freehold.models.scripted_http import ScriptedHttp
+from freehold.models.scripted.http import ScriptedHttp
+from freehold.models.scripted.model import ScriptedModel
 from tests.api.conftest import said, turn
 from tests.support.models import served
 from tests.support.running import Served, serve

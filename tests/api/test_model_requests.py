@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from anthropic import Anthropic
 
-from freehold.models.scripted import ScriptedModel
-from freehold.models.yaml_schema import parse
-from freehold.models.yaml_script import YamlScript
+from freehold.models.scripted.model import ScriptedModel
+from freehold.models.scripted.yaml_schema import parse
+from freehold.models.scripted.yaml_script import YamlScript
 from tests.api.conftest import said, turn
 from tests.support.mcp_servers import mcp_server
 from tests.support.models import KEY, Recorder, served

@@ -9,7 +9,7 @@ import pytest
 from anthropic import Anthropic
 
 from freehold.models import ScriptedModel
-from freehold.models.scripted_http import ScriptedHttp
+from freehold.models.scripted.http import ScriptedHttp
 from tests.api.conftest import said, turn
 from tests.support.mcp_servers import mcp_server
 from tests.support.models import KEY, served

@@ -58,7 +58,7 @@ def instant_upstream() -> Iterator[str]:
     """A Messages API that answers at once and reads nothing."""
     port = free_port()
     with process(
-        "freehold.models.scripted_http", "--port", str(port), "--instant", "ok", port=port
+        "freehold.models.scripted.http", "--port", str(port), "--instant", "ok", port=port
     ):
         yield f"http://127.0.0.1:{port}"
 

@@ -12,7 +12,7 @@ from tests.support.models import KEY, asking, respond, results, sample, says, se
 
 from freehold.errors import ModelError
 from freehold.models import ScriptedModel
-from freehold.models.scripted_http import ScriptedHttp
+from freehold.models.scripted.http import ScriptedHttp
 from freehold.models.upstream import UpstreamModel
 from freehold.ports.model import (
     BlockStarted,

@@ -15,8 +15,8 @@ from freehold.errors import ModelError
 from freehold.models import build_model
 from freehold.models.route_table import RouteTable
 from freehold.models.routed import RoutedModel
-from freehold.models.scripted import ScriptedModel
-from freehold.models.scripted_http import ScriptedHttp
+from freehold.models.scripted.http import ScriptedHttp
+from freehold.models.scripted.model import ScriptedModel
 from freehold.ports.model import (
     BlockStarted,
     ModelEvent,

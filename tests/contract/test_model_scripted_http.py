@@ -10,7 +10,7 @@ import pytest
 from tests.support.models import KEY, MODEL, served
 
 from freehold.models import ScriptedModel
-from freehold.models.scripted_http import InstantHttp, ScriptedHttp
+from freehold.models.scripted.http import InstantHttp, ScriptedHttp
 
 
 @pytest.fixture(scope="module")

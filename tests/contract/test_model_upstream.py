@@ -13,7 +13,7 @@ import pytest
 from tests.support.models import KEY, asking, sample, says, served
 
 from freehold.errors import ConfigurationError, ModelError
-from freehold.models.scripted_http import App, InstantHttp, ScriptedHttp
+from freehold.models.scripted.http import App, InstantHttp, ScriptedHttp
 from freehold.models.upstream import UpstreamModel
 from freehold.ports.model import BlockStarted, ModelRequest, ModelResponse, TextDelta
 

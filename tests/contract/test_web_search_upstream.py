@@ -14,9 +14,9 @@ from tests.support.models import KEY, served
 from freehold.core.events import ModelUsage
 from freehold.core.web_rules import DomainRules
 from freehold.errors import ConfigurationError, WebError
-from freehold.models import ScriptedModel, build_model
-from freehold.models.scripted_http import Receive, Scope, ScriptedHttp, Send
-from freehold.models.scripted_search import CODES
+from freehold.models import ScriptedModel, ScriptedProvider, build_model
+from freehold.models.scripted.http import Receive, Scope, ScriptedHttp, Send
+from freehold.models.scripted.search import CODES
 from freehold.ports.web import Asking, Hit
 from freehold.settings import Settings
 from freehold.web.search.upstream import Upstream
@@ -175,7 +175,7 @@ async def test_a_wrong_key_and_nobody_there() -> None:
 
 
 async def test_a_search_that_takes_too_long() -> None:
-    slow = Upstream(ScriptedModel(latency=3600), patience=0.05)
+    slow = Upstream(ScriptedProvider(latency=3600), patience=0.05)
     with pytest.raises(WebError, match="too long"):
         await slow.search("cats", ANY, None, Asking("claude-opus-5", lambda *_: None))
 
@@ -193,7 +193,7 @@ async def test_queries_that_cannot_be_asked() -> None:
 async def test_without_a_model_that_takes_requests() -> None:
     with pytest.raises(ConfigurationError, match="FREEHOLD_WEB_SEARCH=upstream"):
         build_web(Settings(web_search="upstream"))
-    web = build_web(Settings(web_search="upstream", web_search_model="m"), ScriptedModel())
+    web = build_web(Settings(web_search="upstream", web_search_model="m"), ScriptedProvider())
     (finding,) = [one for one in await web.check() if one.name == "web_search"]
     assert (finding.status, finding.detail) == ("ok", "upstream, by m (not tried: asking costs)")
     await web.close()

@@ -23,7 +23,7 @@ from tests.support.models import served
 from tests.support.running import ServerProcess
 
 from freehold.models import ScriptedModel
-from freehold.models.scripted_http import Receive, Scope, ScriptedHttp, Send
+from freehold.models.scripted.http import Receive, Scope, ScriptedHttp, Send
 
 MARK = "5f3c9e7a1b"
 METHODS = ("none", "client_secret_basic", "client_secret_post")

@@ -11,8 +11,8 @@ from typing import Any
 
 import uvicorn
 
-from freehold.models.scripted import ScriptedModel
-from freehold.models.scripted_http import App, ScriptedHttp
+from freehold.models.scripted.http import App, ScriptedHttp
+from freehold.models.scripted.model import ScriptedModel
 from freehold.ports.model import Model, ModelEvent, ModelRequest, ModelResponse
 
 KEY = "sk-ant-secret-0123456789"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs
 
-from freehold.models.scripted_http import ScriptedHttp
+from freehold.models.scripted.http import ScriptedHttp
 from tests.support.models import served
 
 _GATE = re.compile(rb"gate-[0-9a-f]{8}")

@@ -21,7 +21,7 @@ from freehold.cli import configuration, listening
 from freehold.cli.console import out
 from freehold.cli.transcript import Transcript
 from freehold.errors import FreeholdError
-from freehold.models.demo import demo_messages
+from freehold.models.scripted.demo import demo_messages
 from freehold.ports.sandbox import SandboxProvider, SandboxSpec, ToolCall
 from freehold.settings import Settings
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from freehold.errors import ConfigurationError
-from freehold.models.demo import demo_messages
 from freehold.models.route_table import (
     RouteForm,
     build_catalog,
@@ -14,12 +13,15 @@ from freehold.models.route_table import (
     table_secrets,
 )
 from freehold.models.routed import Provider, RoutedModel
-from freehold.models.scripted import ScriptedModel
-from freehold.models.yaml_script import YamlScript
+from freehold.models.scripted.demo import demo_messages
+from freehold.models.scripted.model import ScriptedModel
+from freehold.models.scripted.provider import ScriptedProvider
+from freehold.models.scripted.yaml_script import YamlScript
 from freehold.settings import Settings
 
 __all__ = [
     "ScriptedModel",
+    "ScriptedProvider",
     "YamlScript",
     "build_catalog",
     "build_model",
@@ -64,9 +66,9 @@ def _default(settings: Settings) -> Provider:
     )
 
 
-def _scripted(path: str, settings: Settings) -> ScriptedModel:
+def _scripted(path: str, settings: Settings) -> ScriptedProvider:
     script = YamlScript.load(Path(path).expanduser()) if path else None
-    return ScriptedModel(script, latency=settings.scripted_latency)
+    return ScriptedProvider(script, latency=settings.scripted_latency)
 
 
 def _routed(route: RouteForm, settings: Settings) -> Provider:

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from freehold.models import ScriptedModel, demo_messages
-from freehold.models.directives import ScriptError, answer, compile_script, parse
-from freehold.models.moments import Moment, ToolResult, moments, now
-from freehold.models.replies import Failure, Refusal, Reply, ToolUse
+from freehold.models.scripted.directives import ScriptError, answer, compile_script, parse
+from freehold.models.scripted.moments import Moment, ToolResult, moments, now
+from freehold.models.scripted.replies import Failure, Refusal, Reply, ToolUse
 from freehold.ports.model import ModelRequest
 from freehold.ports.sandbox import Layout
 from tests.support.models import asking, respond, results, says
@@ -239,7 +239,7 @@ async def test_the_demonstration_writes_runs_and_reports(layout: Layout) -> None
 
 
 def test_the_demonstration_s_program_counts_right(capsys: pytest.CaptureFixture[str]) -> None:
-    from freehold.models.demo import PROGRAM
+    from freehold.models.scripted.demo import PROGRAM
 
     exec(compile(PROGRAM, "primes.py", "exec"), {})  # noqa: S102
     out = capsys.readouterr().out

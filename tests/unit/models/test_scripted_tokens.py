@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from freehold.models import tokens
+from freehold.models.scripted import tokens
 from freehold.ports.model import ModelRequest
 
 ANSWER = [{"type": "text", "text": "x"}]

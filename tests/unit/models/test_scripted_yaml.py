@@ -9,8 +9,8 @@ import pytest
 
 from freehold.errors import ConfigurationError, ModelError
 from freehold.models import ScriptedModel, YamlScript, build_model
+from freehold.models.scripted.yaml_schema import parse
 from freehold.models.upstream import UpstreamModel
-from freehold.models.yaml_schema import parse
 from freehold.ports.model import ModelResponse
 from freehold.settings import Settings
 from tests.support.models import asking, respond, results, sample, says

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from freehold.core.events import Content, Json
 from freehold.core.web_rules import WEB_SEARCH, DomainRules
-from freehold.models.replies import ToolUse
+from freehold.models.scripted.replies import ToolUse
 
 RESULTS = 10
 QUOTED = 3

@@ -11,7 +11,7 @@ import hashlib
 
 from freehold.core.events import Content, Json
 from freehold.errors import ModelError
-from freehold.models.moments import as_blocks
+from freehold.models.scripted.moments import as_blocks
 from freehold.ports.model import ModelRequest
 
 _SIGNATURE_PREFIX = "c2NyaXB0ZWQ"  # "scripted" in base64: other providers' signatures pass

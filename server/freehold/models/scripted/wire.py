@@ -9,7 +9,7 @@ import orjson
 from freehold.core.events import Content, Json
 from freehold.core.model_catalog import describe
 from freehold.errors import ModelErrorKind
-from freehold.models.scripted import Answer, pieces
+from freehold.models.scripted.model import Answer, pieces
 
 STATUS: dict[ModelErrorKind, tuple[int, str]] = {
     "overloaded": (529, "overloaded_error"),

@@ -1,6 +1,6 @@
 """The scripted provider over HTTP: a Messages API for any client, offline.
 
-``python -m freehold.models.scripted_http --port 8788`` serves ``POST /v1/messages`` (streamed and
+``python -m freehold.models.scripted.http --port 8788`` serves ``POST /v1/messages`` (streamed and
 not), ``POST /v1/messages/count_tokens`` and ``GET /v1/models``, with the API's error envelopes and
 statuses. ``--instant TEXT`` answers every message at once with the same text and reads no request:
 a yardstick for what a client costs.
@@ -20,11 +20,11 @@ import uvicorn
 from freehold.core.events import Json, ModelUsage
 from freehold.core.model_catalog import KNOWN_MODELS
 from freehold.errors import ConfigurationError, ModelError
-from freehold.models import tokens
-from freehold.models.moments import as_blocks
-from freehold.models.scripted import Answer, ScriptedModel
-from freehold.models.scripted_wire import STATUS, events, frame, message_object, model_info
-from freehold.models.yaml_script import YamlScript
+from freehold.models.scripted import tokens
+from freehold.models.scripted.model import Answer, ScriptedModel
+from freehold.models.scripted.moments import as_blocks
+from freehold.models.scripted.wire import STATUS, events, frame, message_object, model_info
+from freehold.models.scripted.yaml_script import YamlScript
 from freehold.ports.model import ModelRequest
 
 Scope = MutableMapping[str, Any]
@@ -331,7 +331,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Serve until interrupted."""
-    parser = argparse.ArgumentParser(prog="python -m freehold.models.scripted_http")
+    parser = argparse.ArgumentParser(prog="python -m freehold.models.scripted.http")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT)
     parser.add_argument("--script", type=Path, help="YAML script; default: the built-in script")

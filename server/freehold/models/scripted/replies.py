@@ -8,7 +8,7 @@ from typing import Literal, Protocol, get_args
 
 from freehold.core.events import Json
 from freehold.errors import ModelErrorKind
-from freehold.models.moments import Moment
+from freehold.models.scripted.moments import Moment
 from freehold.ports.model import ModelRequest
 
 RefusalCategory = Literal["cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"]

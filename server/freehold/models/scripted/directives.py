@@ -14,9 +14,9 @@ import orjson
 
 from freehold.core import judging, model_search
 from freehold.core.web_rules import WEB_SEARCH
-from freehold.models.demo import demo_replies
-from freehold.models.moments import Moment, now
-from freehold.models.replies import (
+from freehold.models.scripted.demo import demo_replies
+from freehold.models.scripted.moments import Moment, now
+from freehold.models.scripted.replies import (
     DEFAULT_MESSAGES,
     ERROR_KINDS,
     REFUSAL_CATEGORIES,
@@ -72,7 +72,7 @@ class BuiltinScript:
     name = "built-in directives"
 
     def reply(self, request: ModelRequest, attempt: int) -> Reply:
-        """See :class:`freehold.models.replies.Script`."""
+        """See :class:`freehold.models.scripted.replies.Script`."""
         system = request.system[0].get("text") if request.system else None
         if system == judging.SYSTEM:
             return _judgement(request)

@@ -1,8 +1,9 @@
 """The offline provider: a deterministic stand-in for the Messages API, for any model id.
 
-What it says comes from a :class:`~freehold.models.replies.Script`; where the conversation stands
-comes from the request alone. Its one memory is how often a request failed on purpose, so that "fail
-twice, then work" can be played; a restart forgets it, and the failures begin again.
+What it says comes from a :class:`~freehold.models.scripted.replies.Script`; where the
+conversation stands comes from the request alone. Its one memory is how often a request failed on
+purpose, so that "fail twice, then work" can be played; a restart forgets it, and the failures
+begin again.
 """
 
 from __future__ import annotations
@@ -11,23 +12,22 @@ import asyncio
 import hashlib
 import re
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import orjson
 
 from freehold.core.events import Content, Json, ModelUsage
 from freehold.errors import ModelError
-from freehold.models import tokens, wire_checks
-from freehold.models.directives import BuiltinScript
-from freehold.models.replies import Failure, Reply, Script
-from freehold.models.scripted_search import runs_on_server, search_blocks
+from freehold.models.scripted import checks, tokens
+from freehold.models.scripted.directives import BuiltinScript
+from freehold.models.scripted.replies import Failure, Reply, Script
+from freehold.models.scripted.search import runs_on_server, search_blocks
 from freehold.ports.model import (
     BlockStarted,
     ModelEvent,
     ModelRequest,
     ModelResponse,
-    Relayed,
     TextDelta,
 )
 from freehold.ports.sandbox import Finding
@@ -71,7 +71,7 @@ class ScriptedModel:
         Raises:
             ModelError: the request is one the real API refuses.
         """
-        wire_checks.check(request)
+        checks.check(request)
         key = _key(request) if self._failed else None
         attempt = self._failed.get(key, 0) if key else 0
         reply = self._script.reply(request, attempt)
@@ -115,13 +115,6 @@ class ScriptedModel:
             stop_details=answer.stop_details,
         )
 
-    async def relay(self, path: str, body: bytes, headers: Mapping[str, str]) -> Relayed:
-        """Answer as over HTTP; see :meth:`freehold.ports.model.Relay.relay`."""
-        # The HTTP side stands on this module.
-        from freehold.models.scripted_relay import relay  # noqa: PLC0415
-
-        return await relay(self, path, body, headers)
-
     async def check(self) -> list[Finding]:
         """Always well."""
         return [Finding("model provider", "ok", self.description)]
@@ -148,7 +141,7 @@ def _content(request: ModelRequest, reply: Reply) -> Content:
             {
                 "type": "thinking",
                 "thinking": reply.thinking,
-                "signature": wire_checks.signature(reply.thinking),
+                "signature": checks.signature(reply.thinking),
             }
         )
     if reply.text.strip():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from freehold.models.replies import RESULT_MARK, Reply, ToolUse
+from freehold.models.scripted.replies import RESULT_MARK, Reply, ToolUse
 from freehold.ports.sandbox import Layout
 
 _REQUEST = (

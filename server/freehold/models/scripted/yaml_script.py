@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from freehold.core.events import Content
-from freehold.models import directives
-from freehold.models.moments import Moment, moments, now
-from freehold.models.replies import DEFAULT_MESSAGES, Failure, Refusal, Reply, ToolUse
-from freehold.models.yaml_schema import (
+from freehold.models.scripted import directives
+from freehold.models.scripted.moments import Moment, moments, now
+from freehold.models.scripted.replies import DEFAULT_MESSAGES, Failure, Refusal, Reply, ToolUse
+from freehold.models.scripted.yaml_schema import (
     ErrorForm,
     ReplyForm,
     RuleForm,
@@ -46,7 +46,7 @@ class YamlScript:
         return cls(load(path), path.name)
 
     def reply(self, request: ModelRequest, attempt: int) -> Reply:
-        """See :class:`freehold.models.replies.Script`."""
+        """See :class:`freehold.models.scripted.replies.Script`."""
         if self._sequence:
             moment = now(request)
             if moment.request < len(self._sequence):

@@ -8,19 +8,22 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from freehold.errors import ModelError
-from freehold.models.scripted import ScriptedModel
-from freehold.models.scripted_http import Message, ScriptedHttp
+from freehold.models.scripted.http import Message, ScriptedHttp
+from freehold.models.scripted.model import ScriptedModel
 from freehold.ports.model import Relayed
 
 
-async def relay(
+class ScriptedProvider(ScriptedModel):
+    """The scripted model with the whole of its API: it takes clients' own requests as well."""
+
+    async def relay(self, path: str, body: bytes, headers: Mapping[str, str]) -> Relayed:
+        """Answer as over HTTP; see :meth:`freehold.ports.model.Relay.relay`."""
+        return await _relay(self, path, body, headers)
+
+
+async def _relay(
     model: ScriptedModel, path: str, body: bytes, headers: Mapping[str, str]
 ) -> Relayed:
-    """Ask ``model`` as over HTTP.
-
-    Raises:
-        ModelError: it hung up before it said anything, as its script told it to.
-    """
     said: asyncio.Queue[Message | None] = asyncio.Queue()
 
     async def receive() -> Message:

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from freehold.errors import ConfigurationError, ModelErrorKind
-from freehold.models.replies import RefusalCategory, StopReason
+from freehold.models.scripted.replies import RefusalCategory, StopReason
 
 Texts = str | list[str]
 Pattern = Annotated[str, Field(min_length=1)]
