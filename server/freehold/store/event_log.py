@@ -41,7 +41,13 @@ _RECORDS = (
     .order_by(_E.seq)
     .limit(sa.bindparam("at_most"))
 )
-_UNFINISHED = sa.select(_S.id).where(_S.needs_work, _S.deleted_at.is_(None)).order_by(_S.id)
+_UNFINISHED = (
+    sa.select(_S.id)
+    .where(_S.needs_work, _S.deleted_at.is_(None))
+    .order_by(_S.id)
+    # While the index is empty, SQLite's statistics say nothing of it, and it would read the table.
+    .with_hint(sessions, "INDEXED BY ix_sessions_needs_work", "sqlite")
+)
 _ALIVE = sa.select(_S.id).where(_S.archived_at.is_(None), _S.deleted_at.is_(None))
 
 READ_CHUNK = 250
