@@ -17,11 +17,13 @@ import pytest
 import sqlalchemy as sa
 from anthropic import Anthropic
 from fastapi import FastAPI
+from moto.server import ThreadedMotoServer
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from freehold.api.deps import ApiServices
 from freehold.app import create_app
+from freehold.blobs.s3 import connect
 from freehold.core.workspaces import DEFAULT_WORKSPACE
 from freehold.settings import Settings
 from freehold.store.tables import files
@@ -782,6 +784,51 @@ def test_files_outlive_the_server(tmp_path: Path) -> None:
         made = sdk.files.upload(file=("a.txt", b"kept"))
     with serve(tmp_path / "data") as served, served.client() as sdk:
         assert sdk.files.retrieve_metadata(made.id) == made
+
+
+def test_in_a_bucket(tmp_path: Path) -> None:
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    try:
+        host, port = server.get_host_and_port()
+        settings: dict[str, Any] = {
+            "blobs_endpoint_url": f"http://{host}:{port}",
+            "blobs_access_key": "me",
+            "blobs_secret_key": "secret-1",
+        }
+        connect(
+            endpoint_url=settings["blobs_endpoint_url"],
+            region=None,
+            access_key="me",
+            secret_key="secret-1",
+        ).create_bucket(Bucket="files")
+        chosen = Settings(
+            data_dir=tmp_path / "data",
+            model="scripted",
+            sandbox="scripted",
+            sandbox_warm=0,
+            blobs="s3",
+            blobs_bucket="files",
+            **settings,
+        )
+        with serve_app(with_outputs(create_app(chosen))) as served, served.client() as sdk:
+            agent = sdk.beta.agents.create(name="a", model="claude-opus-5")
+            environment = sdk.beta.environments.create(name="e")
+            session = sdk.beta.sessions.create(agent=agent.id, environment_id=environment.id)
+            with httpx.Client(base_url=served.url, headers=PLAIN, timeout=60) as plain:
+                data = b"0123456789" * 1_000_000
+                file_id = output(plain, session, "large.bin", data)
+                assert sdk.files.download(file_id).read() == data
+                part = plain.get(
+                    f"/v1/files/{file_id}/content", headers={"range": "bytes=9000001-9000003"}
+                )
+                assert (part.status_code, part.content) == (206, b"123")
+                kept = sdk.files.upload(file=("a.txt", b"x"))
+                sdk.files.delete(file_id)
+                assert [file.id for file in sdk.files.list()] == [kept.id]
+        assert not (tmp_path / "data" / "blobs").exists()
+    finally:
+        server.stop()
 
 
 def test_the_document_describes_files(plain: httpx.Client) -> None:
