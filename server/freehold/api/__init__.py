@@ -18,6 +18,7 @@ from freehold.api.events.routes import router as events
 from freehold.api.gate import Gate
 from freehold.api.health.routes import router as health
 from freehold.api.health.service import Watch
+from freehold.api.memory_stores.routes import router as memory_stores
 from freehold.api.messages.routes import router as messages
 from freehold.api.models.routes import router as models
 from freehold.api.sessions.routes import router as sessions
@@ -44,6 +45,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
         agents,
         environments,
         vaults,
+        memory_stores,
         messages,
         models,
         health,

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from freehold.api import strict_json
-from freehold.api.validation import Dialect, refusal
+from freehold.api.validation import PLAIN, Dialect, refusal
 from freehold.core import times
 from freehold.errors import InvalidRequest
 
@@ -127,6 +127,8 @@ def query(request: Request, model: type[QueryT]) -> QueryT:
         if _is_list(field.annotation)
     }
     for name, value in request.query_params.multi_items():
+        if "\0" in value:  # no database can look for it
+            raise InvalidRequest(f"{name[:200]}: must not contain NUL characters")
         key = name if name in lists else f"{name}[]"
         if key in lists:
             values.setdefault(key, []).append(value)
@@ -144,6 +146,8 @@ def _is_list(annotation: Any) -> bool:
 
 def _query_refusal(error: ValidationError, model: type[Query]) -> InvalidRequest:
     finding = error.errors(include_url=False)[0]
+    if finding["type"] == PLAIN:
+        return InvalidRequest(finding["msg"])
     name = str(finding["loc"][0])
     path = name.removesuffix("[]")
     for part in finding["loc"][1:]:
