@@ -678,3 +678,9 @@ def test_versions_tell_keys_apart(tmp_path: Any) -> None:
                 (version,) = versions(keyed, store)
                 makers.append(version.created_by.api_key_id)
     assert makers[0] == makers[2] != makers[1]
+
+
+@pytest.mark.parametrize("name", ["memory_id", "session_id", "api_key_id", "service_account_id"])
+def test_what_no_database_can_look_for(http: httpx.Client, store: Any, name: str) -> None:
+    answer = http.get(f"/v1/memory_stores/{store.id}/memory_versions", params={name: "\0"})
+    refused(answer, 400, f"{name}: must not contain NUL characters")

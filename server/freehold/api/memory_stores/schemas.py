@@ -210,6 +210,16 @@ def _depth(value: Any) -> Any:
     return int(value)
 
 
+def _searchable(value: str) -> str:
+    # PostgreSQL's texts cannot hold the character, not even to be looked for.
+    if "\0" in value:
+        raise ValueError("must not contain NUL characters")
+    return value
+
+
+_Searched = Annotated[str, AfterValidator(_searchable)]
+
+
 def _prefix(value: str) -> str:
     if not (value.startswith("/") and value.endswith("/")) or "//" in value:
         raise _plain("path_prefix must be segment-aligned and end with /")
@@ -221,7 +231,7 @@ class MemoryListQuery(Query):
 
     limit: Annotated[int, Field(ge=1, le=limits.PAGE_MAX), INTEGER] = limits.PAGE_DEFAULT
     page: str | None = None
-    path_prefix: Annotated[str, AfterValidator(_prefix)] | None = None
+    path_prefix: Annotated[_Searched, AfterValidator(_prefix)] | None = None
     depth: (
         Annotated[
             int,
@@ -245,10 +255,10 @@ class MemoryVersionListQuery(Query):
 
     limit: Annotated[int, Field(ge=1, le=limits.PAGE_MAX), INTEGER] = limits.PAGE_DEFAULT
     page: str | None = None
-    memory_id: str | None = None
-    session_id: str | None = None
-    api_key_id: str | None = None
-    service_account_id: str | None = None
+    memory_id: _Searched | None = None
+    session_id: _Searched | None = None
+    api_key_id: _Searched | None = None
+    service_account_id: _Searched | None = None
     operation: Literal["created", "modified", "deleted"] | None = None
     view: View = "basic"
     created_at_gte: Moment | None = Field(default=None, alias="created_at[gte]")
