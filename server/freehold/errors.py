@@ -9,6 +9,8 @@
     │   ├── NotFound                404 not_found_error
     │   ├── MethodNotAllowed        405 invalid_request_error
     │   ├── Conflict                409 conflict_error
+    │   │   ├── MemoryPathConflict          409 memory_path_conflict_error
+    │   │   └── MemoryPreconditionFailed    409 memory_precondition_failed_error
     │   ├── RequestTooLarge         413 request_too_large
     │   ├── RangeNotSatisfiable     416 invalid_request_error
     │   ├── RateLimited             429 rate_limit_error
@@ -34,6 +36,7 @@ others never reach a client as they are: the harness turns them into events.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -52,6 +55,8 @@ class ApiError(FreeholdError):
 
     status: ClassVar[int] = 500
     error_type: ClassVar[str] = "api_error"
+    fields: Mapping[str, str] = {}
+    """What stands beside ``message`` in the envelope, for the few errors that say more."""
 
     def __init__(
         self,
@@ -112,6 +117,25 @@ class Conflict(ApiError):
 
     status = 409
     error_type = "conflict_error"
+
+
+class MemoryPathConflict(Conflict):
+    """Another memory has the path, or one of the two paths is a prefix of the other (spec 15.3)."""
+
+    error_type = "memory_path_conflict_error"
+
+    def __init__(self, message: str, *, memory_id: str, path: str) -> None:
+        super().__init__(message, should_retry=False)
+        self.fields = {"conflicting_memory_id": memory_id, "conflicting_path": path}
+
+
+class MemoryPreconditionFailed(Conflict):
+    """The memory does not have the content that the request expects (spec 15.3)."""
+
+    error_type = "memory_precondition_failed_error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, should_retry=False)
 
 
 class RequestTooLarge(ApiError):

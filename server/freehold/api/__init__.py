@@ -19,6 +19,7 @@ from freehold.api.files.routes import router as files
 from freehold.api.gate import Gate
 from freehold.api.health.routes import router as health
 from freehold.api.health.service import Watch
+from freehold.api.memory_stores.routes import router as memory_stores
 from freehold.api.messages.routes import router as messages
 from freehold.api.models.routes import router as models
 from freehold.api.sessions.routes import router as sessions
@@ -46,6 +47,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
         environments,
         vaults,
         files,
+        memory_stores,
         messages,
         models,
         health,

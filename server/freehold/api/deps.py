@@ -107,3 +107,8 @@ def services(request: Request) -> ApiServices:
 def workspace_id(request: Request) -> str:
     """The workspace the caller works in; every query names it."""
     return cast(str, request.state.workspace_id)
+
+
+def api_key_id(request: Request) -> str:
+    """Which of the server's keys the caller used."""
+    return cast(str, request.state.api_key_id)

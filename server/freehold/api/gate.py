@@ -96,7 +96,9 @@ class Gate:
                 named.append(value.decode("latin-1"))
             elif name in (b"x-api-key", b"authorization", b"anthropic-workspace-id"):
                 single[name] = value.decode("latin-1")
-        self._keys.check(single.get(b"x-api-key"), single.get(b"authorization"))
+        scope["state"]["api_key_id"] = self._keys.check(
+            single.get(b"x-api-key"), single.get(b"authorization")
+        )
         workspace_id = auth.workspace(single.get(b"anthropic-workspace-id"))
         scope["state"]["workspace_id"] = workspace_id
         answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))

@@ -5,6 +5,7 @@ Routes read bodies and queries by hand, so FastAPI cannot see them; :func:`opera
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from freehold import __version__
+from freehold.api.betas import MANAGED_AGENTS
 from freehold.api.requests import Query
 from freehold.api.schemas import ErrorEnvelope
 
@@ -44,6 +46,7 @@ def operation(
     forbidden: bool = False,
     stream: str | None = None,
     beta: bool = True,
+    betas: Sequence[str] = (MANAGED_AGENTS,),
     media_type: str = "application/json",
     content: str | None = None,
 ) -> dict[str, Any]:
@@ -51,7 +54,7 @@ def operation(
 
     ``stream`` describes an answer of server-sent events instead of a JSON object, ``content`` one
     of a file's bytes; ``media_type`` is the body's; ``beta`` is whether the endpoint needs the beta
-    header.
+    header, ``betas`` of which it must name one.
     """
     extra: dict[str, Any] = {}
     if body is not None:
@@ -61,7 +64,7 @@ def operation(
             "required": True,
             "content": {media_type: {"schema": schema}},
         }
-    parameters = [_BETA] if beta else []
+    parameters = [_beta(betas)] if beta else []
     if query is not None:
         parameters += _parameters(query)
     if stream is not None:
@@ -92,13 +95,19 @@ def operation(
 
 
 _ERROR = {"application/json": {"schema": {"$ref": _REF.format(model="ErrorEnvelope")}}}
-_BETA = {
-    "name": "anthropic-beta",
-    "in": "header",
-    "required": True,
-    "description": "Comma-separated betas; must name `managed-agents-2026-04-01`.",
-    "schema": {"type": "string", "enum": ["managed-agents-2026-04-01"]},
-}
+
+
+def _beta(betas: Sequence[str]) -> dict[str, Any]:
+    names = " or ".join(f"`{name}`" for name in betas)
+    return {
+        "name": "anthropic-beta",
+        "in": "header",
+        "required": True,
+        "description": f"Comma-separated betas; must name {names}.",
+        "schema": {"type": "string", "enum": list(betas)},
+    }
+
+
 _LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from freehold.api import strict_json
-from freehold.api.validation import Dialect, refusal
+from freehold.api.validation import PLAIN, Dialect, refusal
 from freehold.core import times
 from freehold.errors import InvalidRequest
 
@@ -149,6 +149,8 @@ def _is_list(annotation: Any) -> bool:
 
 def _query_refusal(error: ValidationError, model: type[Query]) -> InvalidRequest:
     finding = error.errors(include_url=False)[0]
+    if finding["type"] == PLAIN:
+        return InvalidRequest(finding["msg"])
     name = str(finding["loc"][0])
     path = name.removesuffix("[]")
     for part in finding["loc"][1:]:

@@ -85,3 +85,13 @@ FILE_DOCUMENTS = 100
 """Spec 17, 5.2: names, pages, seconds until a file expires, documents from files in a request."""
 FILE_IN_MESSAGE = 24 * 1024 * 1024
 """Largest file that content may name: as base64 it fills what the Messages API takes at once."""
+MEMORY_STORE_NAME = 255
+MEMORY_STORE_DESCRIPTION = 1024
+MEMORY_PATH_BYTES = 1024
+MEMORY_PATH_SEGMENTS = 20
+MEMORY_CONTENT_BYTES = 102_400
+MEMORIES_PER_STORE = 2_000
+MEMORIES_FULL_PAGE = 20
+MEMORY_STORES_PER_SESSION = 8
+MEMORY_INSTRUCTIONS = 4096
+"""Spec 15.3, 9.2, appendix A."""

@@ -205,3 +205,58 @@ files = sa.Table(
         postgresql_where=sa.text("expires_at IS NOT NULL"),
     ),
 )
+
+memory_stores = sa.Table(
+    "memory_stores",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+)
+
+# What a memory holds is in its newest version. Whoever changes any of a store's memories has the
+# store's row locked.
+memories = sa.Table(
+    "memories",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("memory_store_id", sa.String(64), sa.ForeignKey("memory_stores.id"), nullable=False),
+    sa.Column("version_id", sa.String(64), nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    # The path up to and with its last slash.
+    sa.Column("folder", sa.Text, nullable=False),
+    sa.Column("content_sha256", sa.String(64), nullable=False),
+    sa.Column("content_size_bytes", sa.Integer, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Index(None, "memory_store_id", "created_at", "id"),
+    sa.Index("uq_memories_path", "memory_store_id", "path", unique=True),
+)
+
+memory_versions = sa.Table(
+    "memory_versions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("memory_store_id", sa.String(64), sa.ForeignKey("memory_stores.id"), nullable=False),
+    # No foreign key: versions stay when their memory is deleted.
+    sa.Column("memory_id", sa.String(64), nullable=False),
+    sa.Column("operation", sa.String(16), nullable=False),
+    sa.Column("path", sa.Text),
+    sa.Column("content", sa.Text),
+    sa.Column("content_sha256", sa.String(64)),
+    sa.Column("content_size_bytes", sa.Integer),
+    sa.Column("created_by_type", sa.String(32), nullable=False),
+    sa.Column("created_by_id", sa.String(64), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("redacted_by_type", sa.String(32)),
+    sa.Column("redacted_by_id", sa.String(64)),
+    sa.Column("redacted_at", Moment),
+    sa.Index(None, "memory_store_id", "created_at", "id"),
+    sa.Index(None, "memory_id", "created_at", "id"),
+)
