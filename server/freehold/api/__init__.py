@@ -21,6 +21,7 @@ from freehold.api.health.service import Watch
 from freehold.api.messages.routes import router as messages
 from freehold.api.models.routes import router as models
 from freehold.api.sessions.routes import router as sessions
+from freehold.api.skills.routes import router as skills
 from freehold.api.threads.routes import router as threads
 from freehold.api.vaults.routes import router as vaults
 
@@ -44,6 +45,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
         agents,
         environments,
         vaults,
+        skills,
         messages,
         models,
         health,

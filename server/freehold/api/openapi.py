@@ -5,6 +5,7 @@ Routes read bodies and queries by hand, so FastAPI cannot see them; :func:`opera
 
 from __future__ import annotations
 
+from types import UnionType
 from typing import Any
 
 from fastapi import FastAPI
@@ -36,7 +37,7 @@ _EVENT_STREAM = "text/event-stream"
 
 def operation(
     summary: str,
-    answer: type[BaseModel] | None,
+    answer: type[BaseModel] | UnionType | None,
     *,
     body: type[BaseModel] | None = None,
     query: type[Query] | None = None,

@@ -75,3 +75,15 @@ OAUTH_SCOPE = 8192
 SECRET_NAME = 255
 CREDENTIAL_HOSTS = 16
 """Spec 14.2, 14.3, appendix A; the length of a variable's name is ours."""
+
+SKILL_BYTES = 30 * 1024 * 1024
+SKILL_FILES = 2000
+SKILL_PATH = 1024
+SKILL_PATH_PART = 255
+SKILL_NAME = 64
+SKILL_DISPLAY_NAME = 255
+SKILL_DESCRIPTION = 1024
+SKILL_FRONTMATTER = 64 * 1024
+SKILLS_PAGE_MAX = 1000
+"""Spec 1.7, 1.8, 16. The bytes are those of an upload and those of what it unpacks to; files,
+paths and the length of the frontmatter are ours."""
