@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "202611221320"
-down_revision: str | None = "202611221300"
+down_revision = "202611221310"
 branch_labels = None
 depends_on = None
 

@@ -23,6 +23,7 @@ from freehold.api.memory_stores.routes import router as memory_stores
 from freehold.api.messages.routes import router as messages
 from freehold.api.models.routes import router as models
 from freehold.api.sessions.routes import router as sessions
+from freehold.api.skills.routes import router as skills
 from freehold.api.threads.routes import router as threads
 from freehold.api.vaults.routes import router as vaults
 
@@ -48,6 +49,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
         vaults,
         files,
         memory_stores,
+        skills,
         messages,
         models,
         health,

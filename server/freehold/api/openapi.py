@@ -6,6 +6,7 @@ Routes read bodies and queries by hand, so FastAPI cannot see them; :func:`opera
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import UnionType
 from typing import Any
 
 from fastapi import FastAPI
@@ -38,7 +39,7 @@ _EVENT_STREAM = "text/event-stream"
 
 def operation(
     summary: str,
-    answer: type[BaseModel] | None,
+    answer: type[BaseModel] | UnionType | None,
     *,
     body: type[BaseModel] | None = None,
     query: type[Query] | None = None,

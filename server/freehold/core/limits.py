@@ -95,3 +95,14 @@ MEMORIES_FULL_PAGE = 20
 MEMORY_STORES_PER_SESSION = 8
 MEMORY_INSTRUCTIONS = 4096
 """Spec 15.3, 9.2, appendix A."""
+SKILL_BYTES = 30 * 1024 * 1024
+SKILL_FILES = 2000
+SKILL_PATH = 1024
+SKILL_PATH_PART = 255
+SKILL_NAME = 64
+SKILL_DISPLAY_NAME = 255
+SKILL_DESCRIPTION = 1024
+SKILL_FRONTMATTER = 64 * 1024
+SKILLS_PAGE_MAX = 1000
+"""Spec 1.7, 1.8, 16. The bytes are those of an upload and those of what it unpacks to; files,
+paths and the length of the frontmatter are ours."""

@@ -260,3 +260,40 @@ memory_versions = sa.Table(
     sa.Index(None, "memory_store_id", "created_at", "id"),
     sa.Index(None, "memory_id", "created_at", "id"),
 )
+
+skills = sa.Table(
+    "skills",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("display_name", sa.Text, nullable=False),
+    # None only where a client of the older API deleted every version.
+    sa.Column("latest_version_id", sa.String(64)),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+)
+
+skill_versions = sa.Table(
+    "skill_versions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("skill_id", sa.String(64), sa.ForeignKey("skills.id"), nullable=False),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    # Microseconds since the epoch, rising within a skill: the older API's name of the version.
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("directory", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.UniqueConstraint("skill_id", "number"),
+    sa.Index(None, "skill_id", "created_at", "id"),
+)
+
+skill_contents = sa.Table(
+    "skill_contents",
+    metadata,
+    sa.Column("version_id", sa.String(64), sa.ForeignKey("skill_versions.id"), primary_key=True),
+    sa.Column("archive", sa.LargeBinary, nullable=False),
+)

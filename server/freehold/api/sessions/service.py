@@ -25,6 +25,7 @@ from freehold.api.sessions.schemas import (
     SessionListQuery,
     SessionUpdateParams,
 )
+from freehold.api.skills import service as skill_service
 from freehold.core.catalog import Catalog
 from freehold.core.cursors import Cursor, Direction
 from freehold.core.events import Json, SessionUpdated
@@ -166,6 +167,8 @@ async def _snapshot(tx: WriteSession, workspace_id: str, params: SessionCreatePa
     if isinstance(wanted, AgentWithOverridesParams):
         agent |= _overrides(wanted)
         definitions.check(agent, prefix="agent.agent_with_overrides.config.")
+        if wanted.skills:
+            await skill_service.check_references(tx, workspace_id, agent["skills"])
     return agent
 
 

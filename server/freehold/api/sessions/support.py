@@ -74,8 +74,8 @@ def refuse_agent(agent: Json) -> None:
     """
     if agent["skills"]:
         raise NotSupported(
-            "agent.skills: this version of Freehold has no skills; use an agent without them, or "
-            "override `skills` with []"
+            "agent.skills: this version of Freehold does not put skills into sandboxes; use an "
+            "agent without them, or override `skills` with []"
         )
     if agent["execution_identity"]["type"] != "service_account":
         raise NotSupported(
