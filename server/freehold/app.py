@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -29,6 +29,7 @@ from freehold.harness.sessions import Sessions
 from freehold.harness.validation import CredentialValidator
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
+from freehold.ports.furnishing import Furnisher
 from freehold.ports.model import Model, Relay
 from freehold.ports.sandbox import SandboxProvider
 from freehold.ports.web import Web
@@ -100,6 +101,7 @@ def create_app(
     model: Model | None = None,
     sandboxes: SandboxProvider | None = None,
     web: Web | None = None,
+    furnishers: Sequence[Furnisher] = (),
 ) -> FastAPI:
     """A server, ready to be served; starting it migrates the database and takes up work.
 
@@ -108,6 +110,7 @@ def create_app(
         model: Instead of the model that the settings name.
         sandboxes: Instead of the provider that the settings name.
         web: Instead of the web that the settings name.
+        furnishers: Put things into sandboxes after those of the server's own.
 
     Raises:
         ConfigurationError: the settings contradict each other or the machine.
@@ -155,6 +158,8 @@ def create_app(
         catalog=catalog,
         web=web,
         auto_model=settings.auto_model,
+        # In the order in which the system prompt tells of them (spec 22.4).
+        furnishers=[*furnishers],
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 

@@ -22,6 +22,7 @@ from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall, SessionState
 from freehold.errors import SandboxUnavailable
 from freehold.harness.backoff import Backoff
+from freehold.harness.furnishing import Furnishing
 from freehold.harness.judge import Judge
 from freehold.harness.mcp import LOST, McpTools
 from freehold.harness.model_turn import Sampler
@@ -30,6 +31,7 @@ from freehold.harness.tools import Hands, attached, lost, unavailable
 from freehold.harness.web import WebTools, is_web_call
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout, Subscription
+from freehold.ports.furnishing import Furnisher
 from freehold.ports.log import EventLog, Transaction
 from freehold.ports.model import Model
 from freehold.ports.sandbox import SandboxProvider
@@ -101,10 +103,12 @@ class Driver:
         max_rounds: int = MAX_ROUNDS,
         catalog: Catalog | None = None,
         auto_model: str | None = None,
+        furnishers: Sequence[Furnisher] = (),
     ) -> None:
         self._log = log
         self._sessions = sessions
-        self._hands = Hands(sandboxes)
+        furnishing = Furnishing(furnishers)
+        self._hands = Hands(sandboxes, furnishing)
         catalog = catalog or Catalog()
         self._web = WebTools(web, log, catalog)
         self._mcp = mcp
@@ -118,6 +122,7 @@ class Driver:
             web,
             Judge(model, auto_model, catalog),
             compact_at,
+            furnishing,
         )
         self._fanout = fanout
         self._clock = clock
