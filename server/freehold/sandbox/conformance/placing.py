@@ -181,7 +181,7 @@ async def place_is_not_led_astray(subject: Subject) -> None:
             await sandbox.place([Placed(path, b"kept"), Placed(f"{_UPLOADS}/f", b"kept")])
         except PlacementRefused as error:
             raise NotApplicable(str(error)) from error
-        expect_equal(await _try(subject, sandbox, "ls -A /workspace/trap"), "", "the trap")
+        expect_equal(await sandbox.listing("/workspace/trap"), [], "what is in the trap")
         for command in (f"rm -rf {_SKILLS}", f"ln -sfn /workspace/trap {_SKILLS}"):
             await _try(subject, sandbox, command)
             await _holds(sandbox, path, b"kept", command)
