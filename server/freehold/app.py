@@ -31,6 +31,7 @@ from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, 
 from freehold.models import build_catalog, build_model
 from freehold.ports.furnishing import Furnisher
 from freehold.ports.model import Model, Relay
+from freehold.ports.outputs import Outputs
 from freehold.ports.sandbox import SandboxProvider
 from freehold.ports.web import Web
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
@@ -102,6 +103,7 @@ def create_app(
     sandboxes: SandboxProvider | None = None,
     web: Web | None = None,
     furnishers: Sequence[Furnisher] = (),
+    outputs: Outputs | None = None,
 ) -> FastAPI:
     """A server, ready to be served; starting it migrates the database and takes up work.
 
@@ -111,6 +113,7 @@ def create_app(
         sandboxes: Instead of the provider that the settings name.
         web: Instead of the web that the settings name.
         furnishers: Put things into sandboxes after those of the server's own.
+        outputs: Keeps what agents deliver.
 
     Raises:
         ConfigurationError: the settings contradict each other or the machine.
@@ -160,6 +163,7 @@ def create_app(
         auto_model=settings.auto_model,
         # In the order in which the system prompt tells of them (spec 22.4).
         furnishers=[*furnishers],
+        outputs=outputs,
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 

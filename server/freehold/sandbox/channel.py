@@ -33,6 +33,9 @@ HELLO_TIMEOUT = 20.0
 FILE_CHUNK = 4 * 1024 * 1024
 """Bytes of a file that one frame carries."""
 
+STREAM_CHUNK = 1024 * 1024
+"""The same for a file that is streamed: small, so that others get their turn in between."""
+
 _READ = 256 * 1024
 _ATTEMPTS = 4
 _ARCHIVE_MAIN = b"from toolbox.cli import main\n\nmain()\n"
@@ -243,7 +246,7 @@ class ToolboxSandbox:
     async def read_stream(self, path: str) -> AsyncIterator[bytes]:
         """The bytes of one version of a file inside; see the port."""
         first: str | None = None
-        async for part, version in self._parts(path):
+        async for part, version in self._parts(path, STREAM_CHUNK):
             if first is not None and version != first:
                 raise FileChanged(f"{path} changed while it was read")
             first = version
@@ -297,12 +300,12 @@ class ToolboxSandbox:
         frame: Json = {"op": "write", "path": path, "offset": offset, "data": encoded}
         await self._request(frame if mode is None else {**frame, "mode": mode})
 
-    async def _parts(self, path: str) -> AsyncIterator[tuple[bytes, str]]:
+    async def _parts(self, path: str, chunk: int = FILE_CHUNK) -> AsyncIterator[tuple[bytes, str]]:
         """The file's pieces, each with the version that it belongs to."""
         offset = 0
         while True:
             result = await self._request(
-                {"op": "read", "path": path, "offset": offset, "length": FILE_CHUNK}
+                {"op": "read", "path": path, "offset": offset, "length": chunk}
             )
             data = base64.b64decode(result["data"])
             yield data, result["version"]
