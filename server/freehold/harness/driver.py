@@ -21,6 +21,7 @@ from freehold.core.mcp import unlisted
 from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall, SessionState
 from freehold.errors import SandboxUnavailable
+from freehold.harness.attachments import Attachments
 from freehold.harness.backoff import Backoff
 from freehold.harness.judge import Judge
 from freehold.harness.mcp import LOST, McpTools
@@ -30,6 +31,7 @@ from freehold.harness.tools import Hands, attached, lost, unavailable
 from freehold.harness.web import WebTools, is_web_call
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout, Subscription
+from freehold.ports.files import FileReader
 from freehold.ports.log import EventLog, Transaction
 from freehold.ports.model import Model
 from freehold.ports.sandbox import SandboxProvider
@@ -101,6 +103,7 @@ class Driver:
         max_rounds: int = MAX_ROUNDS,
         catalog: Catalog | None = None,
         auto_model: str | None = None,
+        files: FileReader | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
@@ -117,6 +120,7 @@ class Driver:
             catalog,
             web,
             Judge(model, auto_model, catalog),
+            Attachments(files, clock),
             compact_at,
         )
         self._fanout = fanout
