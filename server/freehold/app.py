@@ -15,11 +15,12 @@ from fastapi import FastAPI
 
 from freehold import __version__, api, tls
 from freehold.api.deps import ApiServices
+from freehold.blobs import build_blobs
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
 from freehold.dispatch.timers import Timers
-from freehold.errors import ConfigurationError
+from freehold.errors import BlobsUnavailable, ConfigurationError
 from freehold.harness.backoff import Backoff
 from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
@@ -40,6 +41,7 @@ from freehold.settings import Settings
 from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
+from freehold.store.file_library import FileLibrary
 from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.timers import SqlTimers
 from freehold.web.service import build_web
@@ -131,6 +133,8 @@ def create_app(
     credentials = SqlCredentialStore(database, sealer)
     http = Http(tls.context(settings.extra_ca_certs), McpNetwork(settings.resolved_mcp_networks))
     keyring = Keyring(credentials, HttpTokenEndpoint(http), clock)
+    blobs = build_blobs(settings)
+    files = FileLibrary(database, blobs, clock)
     relay = model if isinstance(model, Relay) else None
     web = web or build_web(settings, relay)
     services = ApiServices(
@@ -146,6 +150,7 @@ def create_app(
         relay=relay,
         sealer=sealer,
         validator=CredentialValidator(keyring, HttpMcpProber(http)),
+        files=files,
     )
     driver = Driver(
         log=event_log,
@@ -164,6 +169,7 @@ def create_app(
         # In the order in which the system prompt tells of them (spec 22.4).
         furnishers=[*furnishers],
         outputs=outputs,
+        files=files,
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 
@@ -174,6 +180,9 @@ def create_app(
             await database.migrate()
             if resealed := await credentials.reseal():
                 log.info("sealed %d secrets with the newest key", resealed)
+            await blobs.prepare()
+            stack.push_async_callback(blobs.close)
+            stack.push_async_callback(files.close)
             stack.push_async_callback(model.close)
             stack.push_async_callback(sandboxes.close)
             stack.push_async_callback(web.close)
@@ -184,6 +193,7 @@ def create_app(
                 asyncio.create_task(dispatcher.serve(driver.wake), name="dispatcher"),
                 asyncio.create_task(timers.run(), name="timers"),
                 asyncio.create_task(_purge(event_log, clock), name="purge"),
+                asyncio.create_task(_tidy(files), name="files"),
             ]
             stack.push_async_callback(_end, background)
             yield
@@ -206,6 +216,19 @@ async def _sweep_sandboxes(event_log: SqlEventLog, sandboxes: SandboxProvider) -
 async def _purge(event_log: SqlEventLog, clock: SystemClock) -> None:
     while True:
         await event_log.purge_deleted(clock.now() - DELETED_KEPT)
+        await asyncio.sleep(PURGE_EVERY)
+
+
+async def _tidy(files: FileLibrary) -> None:
+    """Remove what has expired and, also of servers that died, contents that no file has."""
+    while True:
+        try:
+            if removed := await files.expire() + await files.sweep():
+                log.info("removed the contents of %d files that expired or were deleted", removed)
+        except BlobsUnavailable as error:
+            log.warning("contents of files that nobody has could not be removed: %s", error)
+        except Exception:
+            log.exception("tidying up files failed")
         await asyncio.sleep(PURGE_EVERY)
 
 

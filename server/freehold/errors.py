@@ -10,6 +10,7 @@
     │   ├── MethodNotAllowed        405 invalid_request_error
     │   ├── Conflict                409 conflict_error
     │   ├── RequestTooLarge         413 request_too_large
+    │   ├── RangeNotSatisfiable     416 invalid_request_error
     │   ├── RateLimited             429 rate_limit_error
     │   └── Overloaded              529 overloaded_error
     ├── SequenceConflict            an append found the log longer than it expected
@@ -23,6 +24,8 @@
     │   └── McpUnauthorized         the server does not take the credential, or wants one
     ├── TokenRefreshFailed          an OAuth access token could not be renewed
     ├── SecretUnreadable            no configured key opens a stored secret
+    ├── BlobMissing                 there is no content under a key
+    ├── BlobsUnavailable            the store of contents cannot be had, or is full
     └── ConfigurationError          a setting is wrong; the message says how to mend it
 
 One handler (``freehold.api.errors``) renders an :class:`ApiError` as the API's envelope. The
@@ -116,6 +119,12 @@ class RequestTooLarge(ApiError):
 
     status = 413
     error_type = "request_too_large"
+
+
+class RangeNotSatisfiable(InvalidRequest):
+    """The part of a file that was asked for lies outside of it (RFC 9110, section 15.5.17)."""
+
+    status = 416
 
 
 class RateLimited(ApiError):
@@ -259,6 +268,14 @@ class TokenRefreshFailed(FreeholdError):
 
 class SecretUnreadable(FreeholdError):
     """A stored secret cannot be opened: its key is not among those that are configured."""
+
+
+class BlobMissing(FreeholdError):
+    """There is no content under this key."""
+
+
+class BlobsUnavailable(FreeholdError):
+    """The store of contents cannot be had, or takes no more. The message holds no credential."""
 
 
 class ConfigurationError(FreeholdError):

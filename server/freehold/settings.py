@@ -53,6 +53,42 @@ class Settings(BaseSettings):
         description="SQLAlchemy URL: `sqlite+aiosqlite:///FILE` or `postgresql+psycopg://…`. "
         "Default: `freehold.db` in the data directory.",
     )
+    blobs: Literal["files", "s3"] = Field(
+        default="files",
+        description="Where the contents of files are kept: `files` (in the data directory) or "
+        "`s3` (a bucket of any S3-compatible store).",
+    )
+    blobs_bucket: str | None = Field(
+        default=None, description="The bucket, where `blobs` is `s3`; it must exist."
+    )
+    blobs_prefix: str = Field(
+        default="", description="What all keys in the bucket begin with, such as `freehold/`."
+    )
+    blobs_endpoint_url: str | None = Field(
+        default=None, description="URL of the S3-compatible store. Default: Amazon's."
+    )
+    blobs_region: str | None = Field(
+        default=None, description="Region of the bucket. Default: AWS's own settings, `us-east-1`."
+    )
+    blobs_access_key: SecretStr | None = Field(
+        default=None,
+        description="Access key id for the bucket. Default: where AWS's own tools look for keys.",
+    )
+    blobs_secret_key: SecretStr | None = Field(
+        default=None, description="Secret access key for the bucket."
+    )
+    blobs_addressing: Literal["auto", "path", "virtual"] = Field(
+        default="auto",
+        description="Whether the bucket is part of the host name (`virtual`) or of the path.",
+    )
+    file_max_mb: int = Field(
+        default=500, ge=1, description="Largest file that can be uploaded, in MiB."
+    )
+    files_total_mb: int = Field(
+        default=1_048_576,
+        ge=1,
+        description="How much all files may take together, in MiB; more is refused.",
+    )
     model: str = Field(
         default="upstream",
         description="`upstream` (a Messages API), `scripted` (the built-in offline script) or "

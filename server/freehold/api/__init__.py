@@ -15,6 +15,7 @@ from freehold.api.agents.routes import router as agents
 from freehold.api.deps import ApiServices
 from freehold.api.environments.routes import router as environments
 from freehold.api.events.routes import router as events
+from freehold.api.files.routes import router as files
 from freehold.api.gate import Gate
 from freehold.api.health.routes import router as health
 from freehold.api.health.service import Watch
@@ -44,6 +45,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
         agents,
         environments,
         vaults,
+        files,
         messages,
         models,
         health,
@@ -56,4 +58,5 @@ def install(app: FastAPI, services: ApiServices) -> None:
         keys=auth.Keys(services.settings.api_keys),
         organization_id=auth.organization_id(services.settings.resolved_database_url),
         mint=services.clock.mint,
+        file_bytes=services.settings.file_max_mb << 20,
     )

@@ -21,6 +21,7 @@ from freehold.ports.vaults import OpenedCredential, Verdict
 from freehold.settings import Settings
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader
+from freehold.store.file_library import FileLibrary
 from freehold.store.sealing import Sealer
 
 
@@ -87,6 +88,7 @@ class ApiServices:
     sealer: Sealer
     """Seals the secrets that clients give."""
     validator: Validator
+    files: FileLibrary
     catalog: Catalog = field(default_factory=Catalog)
     """What models can do and cost."""
     relay: Relay | None = None

@@ -44,11 +44,14 @@ def operation(
     forbidden: bool = False,
     stream: str | None = None,
     beta: bool = True,
+    media_type: str = "application/json",
+    content: str | None = None,
 ) -> dict[str, Any]:
     """Arguments of a route decorator.
 
-    ``stream`` describes an answer of server-sent events instead of a JSON object; ``beta`` is
-    whether the endpoint needs the beta header.
+    ``stream`` describes an answer of server-sent events instead of a JSON object, ``content`` one
+    of a file's bytes; ``media_type`` is the body's; ``beta`` is whether the endpoint needs the beta
+    header.
     """
     extra: dict[str, Any] = {}
     if body is not None:
@@ -56,7 +59,7 @@ def operation(
         schema = {"$ref": _REF.format(model=body.__name__)}
         extra["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": schema}},
+            "content": {media_type: {"schema": schema}},
         }
     parameters = [_BETA] if beta else []
     if query is not None:
@@ -75,6 +78,11 @@ def operation(
     if stream is not None:
         responses[200]["content"] = {_EVENT_STREAM: {"schema": {"type": "string"}}}
         responses[200]["description"] = stream
+    if content is not None:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        responses[200] |= {"description": content, "content": {"*/*": binary}}
+        responses[206] = {**responses[200], "description": "The part that `Range` asks for"}
+        responses[416] = {**responses[400], "description": "`Range` lies outside of the file"}
     return {
         "summary": summary,
         "response_model": answer,

@@ -80,7 +80,7 @@ _ABSENT = object()
 
 
 async def _json(request: Request) -> Any:
-    _check_encoding(request.headers.get("content-encoding"))
+    check_encoding(request.headers.get("content-encoding"))
     data = await request.body()
     if not data.strip():
         return _ABSENT
@@ -91,7 +91,12 @@ async def _json(request: Request) -> Any:
         raise InvalidRequest(f"Failed to parse request body: {error}") from None
 
 
-def _check_encoding(encoding: str | None) -> None:
+def check_encoding(encoding: str | None) -> None:
+    """Refuse bodies that are compressed.
+
+    Raises:
+        InvalidRequest: the header says so.
+    """
     if encoding is not None and encoding.strip().lower() not in ("", "identity"):
         raise InvalidRequest(
             "Content-Encoding is not supported on this endpoint; send the body uncompressed",

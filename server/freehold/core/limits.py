@@ -75,3 +75,13 @@ OAUTH_SCOPE = 8192
 SECRET_NAME = 255
 CREDENTIAL_HOSTS = 16
 """Spec 14.2, 14.3, appendix A; the length of a variable's name is ours."""
+
+FILENAME = 255
+FILES_PAGE_MAX = 1000
+FILE_IDS = 100
+FILE_LIFETIME_MIN = 3_600
+FILE_LIFETIME_MAX = 7_776_000
+FILE_DOCUMENTS = 100
+"""Spec 17, 5.2: names, pages, seconds until a file expires, documents from files in a request."""
+FILE_IN_MESSAGE = 24 * 1024 * 1024
+"""Largest file that content may name: as base64 it fills what the Messages API takes at once."""

@@ -21,6 +21,7 @@ from freehold.core.mcp import unlisted
 from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall, SessionState
 from freehold.errors import SandboxUnavailable
+from freehold.harness.attachments import Attachments
 from freehold.harness.backoff import Backoff
 from freehold.harness.furnishing import Furnishing
 from freehold.harness.judge import Judge
@@ -32,6 +33,7 @@ from freehold.harness.tools import Hands, attached, lost, unavailable
 from freehold.harness.web import WebTools, is_web_call
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout, Subscription
+from freehold.ports.files import FileReader
 from freehold.ports.furnishing import Furnisher
 from freehold.ports.log import EventLog, Transaction
 from freehold.ports.model import Model
@@ -117,6 +119,7 @@ class Driver:
         auto_model: str | None = None,
         furnishers: Sequence[Furnisher] = (),
         outputs: Outputs | None = None,
+        files: FileReader | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
@@ -135,6 +138,7 @@ class Driver:
             catalog,
             web,
             Judge(model, auto_model, catalog),
+            Attachments(files, clock),
             compact_at,
             furnishing,
         )

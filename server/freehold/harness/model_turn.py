@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from freehold.core.catalog import Catalog
@@ -29,6 +29,7 @@ from freehold.core.prices import Rates
 from freehold.core.state import SessionState
 from freehold.core.web_tools import offered
 from freehold.errors import ModelError
+from freehold.harness.attachments import Attachments
 from freehold.harness.backoff import Backoff
 from freehold.harness.furnishing import Furnishing
 from freehold.harness.judge import Judge
@@ -37,6 +38,7 @@ from freehold.harness.sessions import SessionHandle
 from freehold.harness.sketch import EventIds, Sketch
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
+from freehold.ports.log import SessionSpec
 from freehold.ports.model import Model, ModelEvent, ModelRequest, ModelResponse
 from freehold.ports.sandbox import Layout
 from freehold.ports.web import Web
@@ -63,6 +65,7 @@ class Sampler:
     catalog: Catalog
     web: Web
     judge: Judge
+    attachments: Attachments
     compact_at: float = 0.8
     """Share of the model's window at which the conversation is summed up."""
     furnishing: Furnishing = field(default_factory=Furnishing)
@@ -87,6 +90,7 @@ class Sampler:
         )
         sketch = Sketch(handle.session_id, state.seq, self.fanout, self.clock)
         try:
+            request = await self._with_files(spec, request)
             response = await _complete(self.model.stream(request), sketch)
         except ModelError as error:
             return self._failed(handle, state, span_id, error)
@@ -126,10 +130,15 @@ class Sampler:
             contents=await self.furnishing.blocks(spec),
         )
         try:
+            request = await self._with_files(spec, request)
             response = await _complete(self.model.stream(request), None)
             return compacted(span_id, response, self._rates(request, response))
         except ModelError as error:
             return self._failed(handle, state, span_id, error)
+
+    async def _with_files(self, spec: SessionSpec, request: ModelRequest) -> ModelRequest:
+        messages = await self.attachments.shown(spec.workspace_id, request.messages)
+        return replace(request, messages=messages)
 
     def _rates(self, request: ModelRequest, response: ModelResponse) -> Rates | None:
         price = self.catalog.price(response.billed_as or request.model)

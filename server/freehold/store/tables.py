@@ -180,3 +180,28 @@ vault_credentials = sa.Table(
         postgresql_where=sa.text("archived_at IS NULL"),
     ),
 )
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("filename", sa.Text, nullable=False),
+    sa.Column("mime_type", sa.String(255), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("downloadable", sa.Boolean, nullable=False),
+    # The session that the file belongs to.
+    sa.Column("scope_id", sa.String(64)),
+    # Key of the content, which copies share; none once the file has expired.
+    sa.Column("blob", sa.String(200), index=True),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+    sa.Index(None, "scope_id", "created_at", "id"),
+    sa.Index(
+        "ix_files_expires_at",
+        "expires_at",
+        sqlite_where=sa.text("expires_at IS NOT NULL"),
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    ),
+)

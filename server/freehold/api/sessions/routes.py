@@ -81,10 +81,11 @@ async def update_session(request: Request, session_id: str) -> Response:
 
 @router.delete("/{session_id}", **operation("Delete a session", DeletedSession))
 async def delete_session(request: Request, session_id: str) -> Response:
-    """Not while it runs."""
+    """Not while it runs. Its files go with it."""
     behind = services(request)
     async with behind.database.write() as tx:
         deleted = await service.delete(tx, workspace_id(request), session_id, behind.intake)
+        await behind.files.delete_within(tx, workspace_id(request), deleted)
     return responses.shown(DeletedSession(id=deleted, type="session_deleted"))
 
 

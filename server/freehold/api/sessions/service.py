@@ -13,6 +13,7 @@ from freehold.api.agents import service as agent_service
 from freehold.api.agents import tools
 from freehold.api.deps import Intake
 from freehold.api.environments import service as environment_service
+from freehold.api.events import attachments
 from freehold.api.events.schemas import client_events
 from freehold.api.sessions import support
 from freehold.api.sessions.schemas import (
@@ -81,7 +82,7 @@ async def create(
     """Start a session, with its first events if there are any.
 
     Raises:
-        NotFound: no such agent, version, environment or vault.
+        NotFound: no such agent, version, environment, vault or file.
         InvalidRequest: it does not hold together, or something it needs is archived.
         NotSupported: it needs what this version lacks.
     """
@@ -102,7 +103,8 @@ async def create(
         _check_budgetable(agent, catalog)
         budget = params.budget.max_list_cost.cents
     await _check_vaults(tx, workspace_id, params.vault_ids or [])
-    events = client_events(params.initial_events or [], "initial_events", clock)
+    events = client_events(params.initial_events or [], clock)
+    await attachments.check(tx, workspace_id, events, "initial_events", clock)
     now = clock.now()
     spec = SessionSpec(
         session_id=clock.mint("sesn"),
