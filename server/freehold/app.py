@@ -42,6 +42,7 @@ from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.file_library import FileLibrary
+from freehold.store.outputs import SqlOutputs
 from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.timers import SqlTimers
 from freehold.web.service import build_web
@@ -115,7 +116,7 @@ def create_app(
         sandboxes: Instead of the provider that the settings name.
         web: Instead of the web that the settings name.
         furnishers: Put things into sandboxes after those of the server's own.
-        outputs: Keeps what agents deliver.
+        outputs: Keeps what agents deliver, instead of the Files API.
 
     Raises:
         ConfigurationError: the settings contradict each other or the machine.
@@ -168,7 +169,7 @@ def create_app(
         auto_model=settings.auto_model,
         # In the order in which the system prompt tells of them (spec 22.4).
         furnishers=[*furnishers],
-        outputs=outputs,
+        outputs=outputs or SqlOutputs(database, files),
         files=files,
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)

@@ -205,3 +205,14 @@ files = sa.Table(
         postgresql_where=sa.text("expires_at IS NOT NULL"),
     ),
 )
+
+session_outputs = sa.Table(
+    "session_outputs",
+    metadata,
+    sa.Column("session_id", sa.String(64), primary_key=True),
+    # In the sandbox.
+    sa.Column("path", sa.Text, primary_key=True),
+    # Of what was last kept of the path, and the file that has it.
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("file_id", sa.String(64), nullable=False),
+)
