@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -30,7 +30,9 @@ from freehold.harness.sessions import Sessions
 from freehold.harness.validation import CredentialValidator
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
+from freehold.ports.furnishing import Furnisher
 from freehold.ports.model import Model, Relay
+from freehold.ports.outputs import Outputs
 from freehold.ports.sandbox import SandboxProvider
 from freehold.ports.web import Web
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
@@ -40,6 +42,7 @@ from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.file_library import FileLibrary
+from freehold.store.outputs import SqlOutputs
 from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.timers import SqlTimers
 from freehold.web.service import build_web
@@ -102,6 +105,8 @@ def create_app(
     model: Model | None = None,
     sandboxes: SandboxProvider | None = None,
     web: Web | None = None,
+    furnishers: Sequence[Furnisher] = (),
+    outputs: Outputs | None = None,
 ) -> FastAPI:
     """A server, ready to be served; starting it migrates the database and takes up work.
 
@@ -110,6 +115,8 @@ def create_app(
         model: Instead of the model that the settings name.
         sandboxes: Instead of the provider that the settings name.
         web: Instead of the web that the settings name.
+        furnishers: Put things into sandboxes after those of the server's own.
+        outputs: Keeps what agents deliver, instead of the Files API.
 
     Raises:
         ConfigurationError: the settings contradict each other or the machine.
@@ -160,6 +167,9 @@ def create_app(
         catalog=catalog,
         web=web,
         auto_model=settings.auto_model,
+        # In the order in which the system prompt tells of them (spec 22.4).
+        furnishers=[*furnishers],
+        outputs=outputs or SqlOutputs(database, files),
         files=files,
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)

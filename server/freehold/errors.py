@@ -243,6 +243,22 @@ class SandboxLost(SandboxError):
     """The sandbox that was in use is gone; calls that ran in it have no result."""
 
 
+class PlacementRefused(SandboxError):
+    """The server may not put or delete something there, or nothing would keep the agent from it."""
+
+
+class TooManyFiles(SandboxError):
+    """A folder of a sandbox holds more than is looked at; the message has the number."""
+
+
+class FileChanged(SandboxError):
+    """A file of a sandbox changed while it was read."""
+
+
+class FurnishingFailed(SandboxUnavailable):
+    """A sandbox is there, and what the session was promised could not be put into it."""
+
+
 class McpError(FreeholdError):
     """An MCP server could not be asked. The message holds no part of a credential."""
 

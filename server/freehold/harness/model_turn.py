@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from freehold.core.catalog import Catalog
@@ -31,6 +31,7 @@ from freehold.core.web_tools import offered
 from freehold.errors import ModelError
 from freehold.harness.attachments import Attachments
 from freehold.harness.backoff import Backoff
+from freehold.harness.furnishing import Furnishing
 from freehold.harness.judge import Judge
 from freehold.harness.prompt import SUMMARY_PREFACE, build_request, build_summary_request
 from freehold.harness.sessions import SessionHandle
@@ -67,6 +68,8 @@ class Sampler:
     attachments: Attachments
     compact_at: float = 0.8
     """Share of the model's window at which the conversation is summed up."""
+    furnishing: Furnishing = field(default_factory=Furnishing)
+    """Tells what the sandbox was given."""
 
     async def sample(self, handle: SessionHandle, state: SessionState) -> list[Draft]:
         """Sample once for the request whose span is open; the events that close it."""
@@ -77,7 +80,14 @@ class Sampler:
         transcript = await handle.transcript()
         tools = spec.agent["tools"]
         mcp_tools = mcp_offered(tools, transcript.mcp_tools)
-        request = build_request(spec, transcript.messages, self.layout, self.web.offers, mcp_tools)
+        request = build_request(
+            spec,
+            transcript.messages,
+            self.layout,
+            self.web.offers,
+            mcp_tools,
+            contents=await self.furnishing.blocks(spec),
+        )
         sketch = Sketch(handle.session_id, state.seq, self.fanout, self.clock)
         try:
             request = await self._with_files(spec, request)
@@ -112,7 +122,12 @@ class Sampler:
         transcript = await handle.transcript()
         mcp_tools = mcp_offered(spec.agent["tools"], transcript.mcp_tools)
         request = build_summary_request(
-            spec, transcript.messages, self.layout, self.web.offers, mcp_tools
+            spec,
+            transcript.messages,
+            self.layout,
+            self.web.offers,
+            mcp_tools,
+            contents=await self.furnishing.blocks(spec),
         )
         try:
             request = await self._with_files(spec, request)

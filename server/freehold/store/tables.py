@@ -297,3 +297,14 @@ skill_contents = sa.Table(
     sa.Column("version_id", sa.String(64), sa.ForeignKey("skill_versions.id"), primary_key=True),
     sa.Column("archive", sa.LargeBinary, nullable=False),
 )
+
+session_outputs = sa.Table(
+    "session_outputs",
+    metadata,
+    sa.Column("session_id", sa.String(64), primary_key=True),
+    # In the sandbox.
+    sa.Column("path", sa.Text, primary_key=True),
+    # Of what was last kept of the path, and the file that has it.
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("file_id", sa.String(64), nullable=False),
+)

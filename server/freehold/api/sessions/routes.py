@@ -18,6 +18,7 @@ from freehold.api.sessions.schemas import (
     SessionPage,
     SessionUpdateParams,
 )
+from freehold.store import outputs
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -86,6 +87,7 @@ async def delete_session(request: Request, session_id: str) -> Response:
     async with behind.database.write() as tx:
         deleted = await service.delete(tx, workspace_id(request), session_id, behind.intake)
         await behind.files.delete_within(tx, workspace_id(request), deleted)
+        await outputs.forget(tx, deleted)
     return responses.shown(DeletedSession(id=deleted, type="session_deleted"))
 
 

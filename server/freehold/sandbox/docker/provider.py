@@ -125,7 +125,7 @@ class DockerSandboxProvider:
         """The session's sandbox; see the port."""
         # In a task of its own: if the caller is cancelled, the engine is at work all the same, and
         # nobody else may touch the session's container until it is done.
-        task = asyncio.create_task(self._acquire(spec.session_id))
+        task = asyncio.create_task(self._acquire(spec))
         self._acquiring.add(task)
         task.add_done_callback(self._acquired)
         return await asyncio.shield(task)
@@ -164,10 +164,12 @@ class DockerSandboxProvider:
             await self._forget(session_id)
         await asyncio.to_thread(self._engine.drop_client)
 
-    async def _acquire(self, session_id: str) -> DockerSandbox:
+    async def _acquire(self, spec: SandboxSpec) -> DockerSandbox:
+        session_id = spec.session_id
         async with self._lock(session_id):
             current = self._sandboxes.get(session_id)
             if current is not None:
+                current.roots = spec.roots
                 # Asked each time, at a third of a millisecond: that a container has died may not
                 # have come through yet.
                 with contextlib.suppress(SandboxLost, TimeoutError):
@@ -177,6 +179,7 @@ class DockerSandboxProvider:
                 await current.close()
                 del self._sandboxes[session_id]
             sandbox = await self._open(session_id)
+            sandbox.roots = spec.roots
             self._sandboxes[session_id] = sandbox
             return sandbox
 
