@@ -1,0 +1,88 @@
+"""One build: what is installed on what, and how the registries are reached."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from freehold.core.packages import Packages
+from freehold.sandbox.packages import inside
+from freehold.sandbox.packages.reach import Reach
+
+_PROGRAM = Path(inside.__file__)
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+_PASSWORD = re.compile(r"(?<=//)[^/\s@]+@")
+
+LAST_LINES = 20
+LAST_CHARACTERS = 2_000
+"""What of an installer's output an error carries."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that decides what is in a package image."""
+
+    base: str
+    """The engine's id of the image that it stands on."""
+    packages: Packages
+    reach: Reach
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits; equal plans give one, and so one image."""
+        whole = hashlib.sha256()
+        for part in (
+            self.base,
+            json.dumps(self.packages.as_json()),
+            self.reach.digest,
+            _PROGRAM.read_text(encoding="utf-8"),
+        ):
+            whole.update(hashlib.sha256(part.encode()).digest())
+        return whole.hexdigest()[:16]
+
+    @property
+    def steps(self) -> list[tuple[str, ...]]:
+        """``provide`` or ``install`` and a manager, in order."""
+        return [(step, manager) for manager, _ in self.packages for step in ("provide", "install")]
+
+    def archive(self) -> bytes:
+        """The build's own files as a tar, to be unpacked at ``/``."""
+        told = {
+            "packages": self.packages.as_json(),
+            "gem_sources": list(self.reach.gem_sources),
+        }
+        files = {
+            "inside.py": _PROGRAM.read_bytes(),
+            "plan.json": json.dumps(told).encode(),
+            "trust.crt": self.reach.trust,
+        }
+        if self.reach.npmrc:
+            files["npmrc"] = self.reach.npmrc.encode()
+        if self.reach.cargo_config:
+            files["cargo.toml"] = self.reach.cargo_config.encode()
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            folder = tarfile.TarInfo(inside.BUILD.lstrip("/"))
+            folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(folder)
+            for name, data in files.items():
+                info = tarfile.TarInfo(f"{inside.BUILD.lstrip('/')}/{name}")
+                info.size, info.mode = len(data), 0o644
+                tar.addfile(info, io.BytesIO(data))
+        return buffer.getvalue()
+
+
+def plain(line: str) -> str:
+    """A line of an installer's output, without colours and passwords."""
+    return _PASSWORD.sub("***@", _ANSI.sub("", line)).rstrip()
+
+
+def last_words(lines: list[str]) -> str:
+    """The end of an installer's output, as an error tells it."""
+    said = [line for line in lines if line.strip() and not line.startswith("freehold: ")]
+    return "\n".join(said[-LAST_LINES:])[-LAST_CHARACTERS:]
