@@ -47,6 +47,14 @@ def build(
     ] = None,
     mirror: Annotated[str | None, typer.Option(help="Debian mirror, with `--from debian`.")] = None,
     suite: Annotated[str, typer.Option(help="Debian suite, with `--from debian`.")] = "bookworm",
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Build the full image, with languages, databases, document tools and a browser, "
+            "on the base image (which is built first if need be).",
+        ),
+    ] = False,
     if_needed: Annotated[
         bool, typer.Option("--if-needed", help="Do nothing if the image is there and up to date.")
     ] = False,
@@ -61,6 +69,16 @@ def build(
 
     settings = configuration.load()
     try:
+        if full:
+            image_building.build_full(
+                tag,
+                settings,
+                source=source.value if source else None,
+                base=base,
+                suite=suite,
+                mirror=mirror,
+            )
+            return
         image_building.build(
             tag or settings.sandbox_image,
             source=source.value if source else None,

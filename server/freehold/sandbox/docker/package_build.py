@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 REPOSITORY = "freehold-packages"
 LABEL_PACKAGES = "dev.freehold.packages"
 """On a package image: its packages, for people."""
+LABEL_DIGEST = "dev.freehold.packages.digest"
+"""The digest of its plan."""
 LABEL_OWNER = "dev.freehold.packages.owner"
 """The installation that built it."""
 LABEL_BASE = "dev.freehold.packages.base"
@@ -53,6 +55,9 @@ CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "
 _MAIN = f"import signal, sys; signal.alarm({LONGEST}); sys.stdin.buffer.read()"
 
 
+_CHANGES = ("ENTRYPOINT []", 'CMD ["bash"]', f"USER {USER}", "WORKDIR /workspace")
+
+
 class BuildStopped(SandboxUnavailable):
     """The server is being stopped, and its builds with it."""
 
@@ -68,9 +73,24 @@ class Where:
     network: str
 
 
-def tag_of(plan: Plan) -> str:
-    """The image's name, which its content decides."""
-    return f"{REPOSITORY}:{plan.digest}"
+@dataclass(frozen=True)
+class Target:
+    """What the image becomes."""
+
+    repository: str
+    tag: str
+    changes: tuple[str, ...] = ()
+    """Further instructions of a Dockerfile that only change the image's configuration."""
+
+    @property
+    def name(self) -> str:
+        """Repository and tag."""
+        return f"{self.repository}:{self.tag}"
+
+
+def target_of(plan: Plan) -> Target:
+    """An environment's image is named after its content."""
+    return Target(REPOSITORY, plan.digest)
 
 
 def container_named(digest: str) -> str:
@@ -79,7 +99,13 @@ def container_named(digest: str) -> str:
 
 
 def ensure_built(
-    client: DockerClient, where: Where, plan: Plan, stopped: Callable[[], bool]
+    client: DockerClient,
+    where: Where,
+    plan: Plan,
+    *,
+    target: Target | None = None,
+    stopped: Callable[[], bool] = lambda: False,
+    progress: Callable[[str], None] = lambda line: None,
 ) -> bool:
     """Build the plan's image unless it is there; wait for another builder that is at it. Tells
     whether it was built here.
@@ -89,17 +115,18 @@ def ensure_built(
             engine could not.
         BuildStopped: ``stopped`` told so.
     """
+    target = target or target_of(plan)
     deadline = time.monotonic() + LONGEST
     waited_for = None
     try:
         while time.monotonic() < deadline:
-            if is_built(client, plan):
+            if is_built(client, plan, target):
                 return False
             if stopped():
                 raise BuildStopped(_STOPPED)
             container = _create(client, where, plan)
             if container is not None:
-                _Build(client, where, plan, container, stopped).run()
+                _Build(client, where, plan, target, container, stopped, progress).run()
                 return True
             if waited_for is None:
                 log.info("packages %s: another server builds them", plan.digest)
@@ -112,14 +139,16 @@ def ensure_built(
     raise SandboxUnavailable("config.packages: another server has been building them for too long.")
 
 
-def is_built(client: DockerClient, plan: Plan) -> bool:
+def is_built(client: DockerClient, plan: Plan, target: Target) -> bool:
     """Whether the image is there; notes that it is in use."""
     try:
-        image = client.images.get(tag_of(plan))
+        image = client.images.get(target.name)
     except ImageNotFound:
         return False
+    if image.labels.get(LABEL_DIGEST) != plan.digest:
+        return False
     # The engine remembers when an image was last given a name: that is its last use.
-    image.tag(REPOSITORY, plan.digest)
+    image.tag(target.repository, target.tag)
     return True
 
 
@@ -145,6 +174,7 @@ def _create(client: DockerClient, where: Where, plan: Plan) -> str | None:
             healthcheck={"test": ["NONE"]},
             labels={
                 LABEL_PACKAGES: str(plan.packages),
+                LABEL_DIGEST: plan.digest,
                 LABEL_OWNER: where.owner,
                 LABEL_BASE: plan.base,
             },
@@ -164,8 +194,10 @@ class _Build:
     client: DockerClient
     where: Where
     plan: Plan
+    target: Target
     container: str
     stopped: Callable[[], bool]
+    progress: Callable[[str], None]
 
     def run(self) -> None:
         """Install, make the image, and remove the container.
@@ -187,15 +219,15 @@ class _Build:
                     self._step(python, step, as_user)
                 self.client.api.commit(
                     self.container,
-                    repository=REPOSITORY,
-                    tag=plan.digest,
+                    repository=self.target.repository,
+                    tag=self.target.tag,
                     message=f"Packages: {plan.packages}",
-                    changes=["ENTRYPOINT []", 'CMD ["bash"]', f"USER {USER}", "WORKDIR /workspace"],
+                    changes=[*_CHANGES, *self.target.changes],
                 )
         finally:
             remove(self.client, self.container)
         seconds = time.monotonic() - began
-        log.info("packages %s: built in %.0f s as %s", plan.digest, seconds, tag_of(plan))
+        log.info("packages %s: built in %.0f s as %s", plan.digest, seconds, self.target.name)
 
     def _step(self, python: str, step: tuple[str, ...], user: str) -> None:
         """Run a step to its end.
@@ -216,6 +248,7 @@ class _Build:
         for line in _lines(self.client.api.exec_start(exec_id, stream=True)):
             said.append(plain(line))
             log.debug("packages %s: %s", plan.digest, said[-1])
+            self.progress(said[-1])
         status = self.client.api.exec_inspect(exec_id)["ExitCode"]
         if status == 0:
             seconds = time.monotonic() - began

@@ -31,7 +31,7 @@ from freehold.sandbox.docker.package_build import (
     Where,
     container_named,
     ensure_built,
-    tag_of,
+    target_of,
 )
 from freehold.sandbox.packages.plan import Plan
 from freehold.sandbox.packages.reach import host_reach
@@ -114,7 +114,7 @@ class PackageImages:
         except SandboxUnavailable as error:
             # Each waiter gets an exception of its own.
             raise type(error)(str(error)) from None
-        return tag_of(plan)
+        return target_of(plan).name
 
     async def sweep(self) -> list[str]:
         """Remove this installation's images that no container uses and no session has asked for
@@ -175,7 +175,7 @@ class PackageImages:
         try:
             if self._client is None:
                 self._client = self._engine.new_client(timeout=LONGEST)
-            return ensure_built(self._client, self._where(), plan, lambda: self._stopped)
+            return ensure_built(self._client, self._where(), plan, stopped=lambda: self._stopped)
         except (requests.RequestException, OSError) as error:
             raise unreachable(self._engine.host, error) from error
 

@@ -1,6 +1,6 @@
 """Installs packages inside a container that becomes an image; run there, by the image's Python.
 
-    python3 -I -S inside.py begin | provide MANAGER | install MANAGER | finish
+    python3 -I -S inside.py begin | provide MANAGER | install MANAGER | script | finish
 
 Stands alone: standard library only, Python 3.9 or later. ``plan.json`` beside it says what to
 install. No shell takes part: every program is started with an array of arguments, so a package's
@@ -27,16 +27,17 @@ CARGO_CONFIG = BUILD + "/cargo.toml"
 SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt"
 APT_LISTS = "/var/lib/apt/lists"
 
-TOOLS: dict[str, tuple[str, ...]] = {
-    "apt": (),
-    "cargo": ("cargo",),
-    "gem": ("ruby", "ruby-dev", "gcc", "make", "libc6-dev"),
-    "go": ("golang-go", "ca-certificates"),
-    "npm": ("nodejs", "npm"),
-    "pip": ("python3-pip", "python3-venv"),
+TOOLS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "apt": ((),),
+    # The first is the current Rust of a stable Debian, which not every release has.
+    "cargo": (("cargo-web", "rustc-web"), ("cargo",)),
+    # Building an extension takes a compiler, and most gems of note have one.
+    "gem": (("ruby", "ruby-dev", "gcc", "make", "libc6-dev"),),
+    "go": (("golang-go", "ca-certificates"),),
+    "npm": (("nodejs", "npm"),),
+    "pip": (("python3-pip", "python3-venv"),),
 }
-"""Debian packages that bring a manager which the image lacks. Building an extension of a gem
-takes a compiler, and most gems of note have one."""
+"""Debian packages that bring a manager which the image lacks: the first that Debian has."""
 
 PROGRAMS = {
     "apt": "apt-get",
@@ -90,6 +91,7 @@ def environment(manager: str) -> dict[str, str]:
         "NPM_CONFIG_UPDATE_NOTIFIER": "false",
         "CARGO_TARGET_DIR": SCRATCH + "/cargo",
         "GOCACHE": SCRATCH + "/go",
+        "TMPDIR": SCRATCH,
     }
     for name in (
         *("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
@@ -139,8 +141,9 @@ def provide(manager: str) -> None:
         sys.exit(f"the image has neither {PROGRAMS[manager]} nor apt-get")
     if not any(Path(APT_LISTS).glob("*_*")):
         run("apt", apt("update"))
-    if TOOLS[manager]:
-        run("apt", apt("install", "-y", "--no-install-recommends", "--", *TOOLS[manager]))
+    tools = next((some for some in TOOLS[manager][:-1] if _has(some)), TOOLS[manager][-1])
+    if tools:
+        run("apt", apt("install", "-y", "--no-install-recommends", "--", *tools))
 
 
 def install(manager: str, plan: dict[str, Any]) -> None:
@@ -166,6 +169,13 @@ def finish() -> None:
         names[:] = [name for name in names if _device(Path(folder, name)) == root]
         for name in files:
             _take_privilege(Path(folder, name))
+
+
+def _has(names: tuple[str, ...]) -> bool:
+    """Whether Debian's archive has these packages."""
+    show = ["apt-cache", "show", "--quiet", "--", *names]
+    found = subprocess.run(show, capture_output=True, check=False)  # noqa: S603
+    return found.returncode == 0
 
 
 def _take_privilege(path: Path) -> None:
@@ -197,6 +207,8 @@ def main(arguments: list[str]) -> None:
         begin()
     elif arguments == ["finish"]:
         finish()
+    elif arguments == ["script"]:
+        run("apt", ["sh", "-eu", BUILD + "/script.sh"])
     elif arguments[0] == "provide":
         provide(arguments[1])
     else:

@@ -31,6 +31,8 @@ class Plan:
     """The engine's id of the image that it stands on."""
     packages: Packages
     reach: Reach
+    script: bytes = b""
+    """What root's ``sh`` runs when all is installed; ours, never a client's."""
 
     @property
     def digest(self) -> str:
@@ -40,6 +42,7 @@ class Plan:
             self.base,
             json.dumps(self.packages.as_json()),
             self.reach.digest,
+            self.script.decode(),
             _PROGRAM.read_text(encoding="utf-8"),
         ):
             whole.update(hashlib.sha256(part.encode()).digest())
@@ -47,8 +50,11 @@ class Plan:
 
     @property
     def steps(self) -> list[tuple[str, ...]]:
-        """``provide`` or ``install`` and a manager, in order."""
-        return [(step, manager) for manager, _ in self.packages for step in ("provide", "install")]
+        """What to do, in order: ``provide`` or ``install`` with a manager, or ``script``."""
+        steps: list[tuple[str, ...]] = [
+            (step, manager) for manager, _ in self.packages for step in ("provide", "install")
+        ]
+        return [*steps, ("script",)] if self.script else steps
 
     def archive(self) -> bytes:
         """The build's own files as a tar, to be unpacked at ``/``."""
@@ -61,6 +67,8 @@ class Plan:
             "plan.json": json.dumps(told).encode(),
             "trust.crt": self.reach.trust,
         }
+        if self.script:
+            files["script.sh"] = self.script
         if self.reach.npmrc:
             files["npmrc"] = self.reach.npmrc.encode()
         if self.reach.cargo_config:

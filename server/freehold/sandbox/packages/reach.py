@@ -63,21 +63,27 @@ class Reach:
         return whole.hexdigest()
 
 
-def host_reach(environ: Mapping[str, str], home: Path, extra_ca_certs: Path | None) -> Reach:
+def host_reach(
+    environ: Mapping[str, str],
+    home: Path,
+    extra_ca_certs: Path | None,
+    *,
+    etc: Path = Path("/etc"),
+) -> Reach:
     """What the host's environment and the configuration of its package managers say.
 
     Raises:
         ConfigurationError: ``extra_ca_certs`` holds no certificates.
     """
     variables = {n: environ[n] for n in PROXIES if environ.get(n) and _clean(n, environ[n])}
-    variables |= _pip(environ, home)
+    variables |= _pip(environ, home, etc)
     variables |= _go(environ, home)
     return Reach(
         variables=variables,
         trust=_trust(extra_ca_certs),
-        npmrc=_npm(environ, home),
+        npmrc=_npm(environ, home, etc),
         cargo_config=_cargo(environ, home),
-        gem_sources=_gem(home),
+        gem_sources=_gem(home, etc),
     )
 
 
@@ -89,9 +95,9 @@ def _trust(extra_ca_certs: Path | None) -> bytes:
     return b"\n".join([host, *extra.values()])
 
 
-def _pip(environ: Mapping[str, str], home: Path) -> dict[str, str]:
+def _pip(environ: Mapping[str, str], home: Path, etc: Path) -> dict[str, str]:
     config = configparser.RawConfigParser(strict=False)
-    files = [Path("/etc/xdg/pip/pip.conf"), Path("/etc/pip.conf"), home / ".pip/pip.conf"]
+    files = [etc / "xdg/pip/pip.conf", etc / "pip.conf", home / ".pip/pip.conf"]
     files.append(Path(environ.get("XDG_CONFIG_HOME") or home / ".config") / "pip/pip.conf")
     if environ.get("PIP_CONFIG_FILE"):
         files.append(Path(environ["PIP_CONFIG_FILE"]))
@@ -115,10 +121,10 @@ def _pip(environ: Mapping[str, str], home: Path) -> dict[str, str]:
     return kept
 
 
-def _npm(environ: Mapping[str, str], home: Path) -> str:
+def _npm(environ: Mapping[str, str], home: Path, etc: Path) -> str:
     settings: dict[str, str] = {}
     user = environ.get("NPM_CONFIG_USERCONFIG") or environ.get("npm_config_userconfig")
-    for path in (Path("/etc/npmrc"), Path(user) if user else home / ".npmrc"):
+    for path in (etc / "npmrc", Path(user) if user else home / ".npmrc"):
         for line in _lines(path):
             name, _, value = (part.strip() for part in line.partition("="))
             if _NPM_LINE.fullmatch(name):
@@ -150,8 +156,8 @@ def _cargo(environ: Mapping[str, str], home: Path) -> str:
     return "".join(f"{line}\n" for line in written)
 
 
-def _gem(home: Path) -> tuple[str, ...]:
-    for path in (home / ".gemrc", Path("/etc/gemrc")):
+def _gem(home: Path, etc: Path) -> tuple[str, ...]:
+    for path in (home / ".gemrc", etc / "gemrc"):
         try:
             config = yaml.safe_load("\n".join(_lines(path)))
         except yaml.YAMLError as error:
