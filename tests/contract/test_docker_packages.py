@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import logging
 import os
 import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+import tarfile
+import time
+from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from docker import DockerClient
 from tests.docker_engine import MakeProvider, container_of, output, providers
+from tests.support.running import serve
 
 from freehold.core.packages import Packages
 from freehold.errors import SandboxUnavailable
@@ -288,6 +293,94 @@ async def test_a_packaged_session_is_served_from_a_pool_of_its_image(
     owned = f"dev.freehold.owner={provider.owner}"
     names = {c.name for c in docker_client.containers.list(all=True, filters={"label": owned})}
     assert len(names) == 2
+
+
+STAND_IN = """\
+#!/bin/sh
+# Says how it was started, as the packages' own programs do not.
+{ echo "$(basename "$0") as $(id -un) in $HOME:"; printf ' <%s>' "$@"; echo; } >> ~/started
+"""
+
+
+@pytest.fixture
+def image_with_stand_ins(docker_client: DockerClient, docker_image: str) -> Iterator[str]:
+    """The sandbox image with programs in the place of managers whose registries are not reached."""
+    tag = f"freehold-test:{secrets.token_hex(6)}"
+    seed = docker_client.containers.create(docker_image, ["true"])
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name in ("cargo", "gem", "go"):
+            info = tarfile.TarInfo(name)
+            info.mode, info.size = 0o755, len(STAND_IN)
+            tar.addfile(info, io.BytesIO(STAND_IN.encode()))
+    seed.put_archive("/usr/local/bin", buffer.getvalue())
+    seed.commit(*tag.split(":"))
+    seed.remove()
+    yield tag
+    docker_client.images.remove(tag, force=True)
+
+
+async def test_cargo_gem_and_go_are_started_in_their_order_as_the_agent(
+    image_with_stand_ins: str, make: MakeProvider
+) -> None:
+    packages = {
+        "go": ["example.com/tool@v1.2.3"],
+        "gem": ["rake:13.0.0", "$(touch ~/pwned)"],
+        "cargo": ["ripgrep@14.0.0"],
+    }
+    provider = make(image=image_with_stand_ins)
+    sandbox = await provider.acquire(spec("one", packages))
+    assert await output(sandbox, "cat ~/started; ls ~/pwned 2>&-; :") == (
+        "cargo as agent in /home/agent:\n"
+        " <install> <--version> <14.0.0> <--> <ripgrep>\n"
+        "gem as agent in /home/agent:\n"
+        " <install> <--no-document> <$(touch ~/pwned)> <rake:13.0.0>\n"
+        "go as agent in /home/agent:\n"
+        " <install> <example.com/tool@v1.2.3>"
+    )
+    await provider.close()
+    await provider.remove("sesn_one")
+
+
+def test_a_client_s_session_has_its_packages_or_hears_why(
+    docker_client: DockerClient, docker_image: str, tmp_path: Path
+) -> None:
+    with serve(tmp_path / "data", sandbox="docker", sandbox_image=docker_image) as served:
+        client = served.client()
+        agent = client.beta.agents.create(
+            name="A", model="m", tools=[{"type": "agent_toolset_20260401"}]
+        )
+
+        def events_of(packages: dict[str, list[str]], command: str) -> list[Any]:
+            environment = client.beta.environments.create(
+                name="E", config={"type": "cloud", "packages": packages}
+            )
+            text = {"type": "text", "text": f"/run {command}"}
+            session = client.beta.sessions.create(
+                agent=agent.id,
+                environment_id=environment.id,
+                initial_events=[{"type": "user.message", "content": [text]}],
+            )
+            deadline = time.monotonic() + 200
+            while client.beta.sessions.retrieve(session.id).status != "idle":
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+            return list(client.beta.sessions.events.list(session.id, order="asc"))
+
+        said = events_of(SMALL, "python -c 'import six; print(six.__version__)'")
+        (result,) = [event for event in said if event.type == "agent.tool_result"]
+        assert (result.is_error, result.content[0].text) == (False, "1.16.0")
+        said = events_of({"pip": ["six==99.9"]}, "true")
+        (error,) = [event for event in said if event.type == "session.error"]
+        assert error.error.type == "unknown_error"
+        assert error.error.retry_status.type == "exhausted"
+        assert error.error.message.startswith("config.packages.pip: ")
+        assert "No matching distribution found for six==99.9" in error.error.message
+        owner = served.app.state.sandboxes.owner
+    for image in images(docker_client, owner):
+        for container in docker_client.containers.list(all=True, filters={"ancestor": image.tag}):
+            container.remove(force=True)
+        docker_client.images.remove(image.tag, force=True)
 
 
 async def test_the_build_network_is_never_the_host_s() -> None:

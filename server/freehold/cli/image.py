@@ -68,8 +68,9 @@ def build(
     from freehold.cli import image_building  # noqa: PLC0415
 
     settings = configuration.load()
+    name = tag or settings.sandbox_image
     try:
-        if full:
+        if full or name == image_building.FULL_TAG:
             image_building.build_full(
                 tag,
                 settings,
@@ -80,7 +81,7 @@ def build(
             )
             return
         image_building.build(
-            tag or settings.sandbox_image,
+            name,
             source=source.value if source else None,
             base=base,
             suite=suite,
