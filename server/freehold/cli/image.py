@@ -66,11 +66,12 @@ def build(
     """Build the sandbox image."""
     # Imported late: other commands need no engine's client.
     from freehold.cli import image_building  # noqa: PLC0415
+    from freehold.sandbox.docker.full_image import FULL_TAG  # noqa: PLC0415
 
     settings = configuration.load()
     name = tag or settings.sandbox_image
     try:
-        if full or name == image_building.FULL_TAG:
+        if full or name == FULL_TAG:
             image_building.build_full(
                 tag,
                 settings,

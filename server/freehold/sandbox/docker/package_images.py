@@ -107,7 +107,7 @@ class PackageImages:
                 raise SandboxUnavailable(failed[1])
             task = asyncio.create_task(self._build(plan), name=f"packages {plan.digest}")
             self._building[plan.digest] = task
-            task.add_done_callback(lambda _: self._building.pop(plan.digest, None))
+            task.add_done_callback(lambda done: self._built(plan.digest, done))
         try:
             # Not cancelled with one session: others may wait for it too, and it is of use later.
             await asyncio.shield(task)
@@ -156,6 +156,11 @@ class PackageImages:
         except DockerException as error:
             raise refused(image, "build the environment's packages", error) from error
 
+    def _built(self, digest: str, task: asyncio.Task[None]) -> None:
+        self._building.pop(digest, None)
+        if not task.cancelled():
+            task.exception()  # Seen, also when nobody waits for it any more.
+
     async def _build(self, plan: Plan) -> None:
         try:
             loop = asyncio.get_running_loop()
@@ -163,7 +168,9 @@ class PackageImages:
         except BuildStopped:
             raise
         except SandboxUnavailable as error:
-            self._failures[plan.digest] = (time.monotonic(), str(error))
+            now = time.monotonic()
+            recent = {d: f for d, f in self._failures.items() if now - f[0] < FAILURE_KEPT}
+            self._failures = {**recent, plan.digest: (now, str(error))}
             raise
         if built:
             try:
