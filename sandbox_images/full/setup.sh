@@ -41,3 +41,6 @@ END
 for program in /usr/lib/postgresql/*/bin/*; do
     ln -sf "$program" /usr/local/bin/
 done
+
+# The package with Go puts only `go` on the path.
+ln -sf "$(/home/agent/.venv/bin/go env GOROOT)/bin/gofmt" /usr/local/bin/gofmt

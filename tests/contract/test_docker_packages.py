@@ -109,6 +109,8 @@ async def test_one_package_of_each_kind_is_there_and_nothing_else(
     made, base = docker_client.images.get(built.tag), docker_client.images.get(docker_image)
     assert made.attrs["Config"]["Env"] == base.attrs["Config"]["Env"]
     assert made.attrs["Config"]["User"] == "1000:1000"
+    assert not made.attrs["Config"]["Entrypoint"]
+    assert made.attrs["Config"]["Cmd"] == ["bash"]
     assert built.packages == str(Packages.of({"packages": ONE_OF_EACH}))
     findings = {finding.name: finding for finding in await provider.check()}
     assert built.tag in findings["packages"].detail

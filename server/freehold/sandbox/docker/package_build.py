@@ -55,7 +55,7 @@ CAPABILITIES = ("CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "SETGID", "
 _MAIN = f"import signal, sys; signal.alarm({LONGEST}); sys.stdin.buffer.read()"
 
 
-_CHANGES = ("ENTRYPOINT []", 'CMD ["bash"]', f"USER {USER}", "WORKDIR /workspace")
+_CHANGES = ('CMD ["bash"]', f"USER {USER}", "WORKDIR /workspace")
 
 
 class BuildStopped(SandboxUnavailable):
@@ -223,6 +223,8 @@ class _Build:
                     tag=self.target.tag,
                     message=f"Packages: {plan.packages}",
                     changes=[*_CHANGES, *self.target.changes],
+                    # Only an empty list here keeps the build's own program out of the image.
+                    conf={"Entrypoint": []},
                 )
         finally:
             remove(self.client, self.container)
