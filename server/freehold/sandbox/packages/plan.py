@@ -8,13 +8,13 @@ import json
 import re
 import tarfile
 from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 from freehold.core.packages import Packages
 from freehold.sandbox.packages import inside
 from freehold.sandbox.packages.reach import Reach
 
-_PROGRAM = Path(inside.__file__)
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _PASSWORD = re.compile(r"(?<=//)[^/\s@]+@")
 
@@ -34,7 +34,7 @@ class Plan:
     script: bytes = b""
     """What root's ``sh`` runs when all is installed; ours, never a client's."""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Sixteen hex digits; equal plans give one, and so one image."""
         whole = hashlib.sha256()
@@ -43,7 +43,7 @@ class Plan:
             json.dumps(self.packages.as_json()),
             self.reach.digest,
             self.script.decode(),
-            _PROGRAM.read_text(encoding="utf-8"),
+            _program().decode(),
         ):
             whole.update(hashlib.sha256(part.encode()).digest())
         return whole.hexdigest()[:16]
@@ -63,7 +63,7 @@ class Plan:
             "gem_sources": list(self.reach.gem_sources),
         }
         files = {
-            "inside.py": _PROGRAM.read_bytes(),
+            "inside.py": _program(),
             "plan.json": json.dumps(told).encode(),
             "trust.crt": self.reach.trust,
         }
@@ -83,6 +83,12 @@ class Plan:
                 info.size, info.mode = len(data), 0o644
                 tar.addfile(info, io.BytesIO(data))
         return buffer.getvalue()
+
+
+@cache
+def _program() -> bytes:
+    # Once: an installation that is renewed under a running server must not mix with it.
+    return Path(inside.__file__).read_bytes()
 
 
 def plain(line: str) -> str:
