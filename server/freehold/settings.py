@@ -179,6 +179,17 @@ class Settings(BaseSettings):
         "session's first tool call need not wait for one; 0 keeps none. Each takes some 20 MB of "
         "memory while it waits.",
     )
+    sandbox_build_network: str = Field(
+        default="bridge",
+        description="Docker network in which the packages of environments (`config.packages`) are "
+        "installed; it must reach their registries. Never the host's.",
+    )
+    sandbox_packages_keep: float = Field(
+        default=14.0,
+        ge=0,
+        description="Days for which the image with an environment's packages is kept that no "
+        "session asks for.",
+    )
     web_fetch: bool = Field(
         default=True,
         description="Whether agents are offered `web_fetch`, which the server itself runs.",

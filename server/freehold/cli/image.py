@@ -47,6 +47,14 @@ def build(
     ] = None,
     mirror: Annotated[str | None, typer.Option(help="Debian mirror, with `--from debian`.")] = None,
     suite: Annotated[str, typer.Option(help="Debian suite, with `--from debian`.")] = "bookworm",
+    full: Annotated[
+        bool,
+        typer.Option(
+            "--full",
+            help="Build the full image, with languages, databases, document tools and a browser, "
+            "on the base image (which is built first if need be).",
+        ),
+    ] = False,
     if_needed: Annotated[
         bool, typer.Option("--if-needed", help="Do nothing if the image is there and up to date.")
     ] = False,
@@ -58,11 +66,23 @@ def build(
     """Build the sandbox image."""
     # Imported late: other commands need no engine's client.
     from freehold.cli import image_building  # noqa: PLC0415
+    from freehold.sandbox.docker.full_image import FULL_TAG  # noqa: PLC0415
 
     settings = configuration.load()
+    name = tag or settings.sandbox_image
     try:
+        if full or name == FULL_TAG:
+            image_building.build_full(
+                tag,
+                settings,
+                source=source.value if source else None,
+                base=base,
+                suite=suite,
+                mirror=mirror,
+            )
+            return
         image_building.build(
-            tag or settings.sandbox_image,
+            name,
             source=source.value if source else None,
             base=base,
             suite=suite,

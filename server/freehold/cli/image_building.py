@@ -13,7 +13,10 @@ from rich.markup import escape
 from freehold.cli.console import out
 from freehold.errors import SandboxUnavailable
 from freehold.sandbox import images
-from freehold.sandbox.image_definition import DEFAULT_BASE
+from freehold.sandbox.docker.full_image import FULL_TAG, ensure_full_image
+from freehold.sandbox.docker.package_build import LONGEST
+from freehold.sandbox.image_definition import DEFAULT_BASE, DEFAULT_TAG
+from freehold.settings import Settings
 
 Source = Literal["registry", "debian"]
 
@@ -56,6 +59,46 @@ def build(
         out.print(f"[green]Built[/] {escape(name)}.")
 
 
+def build_full(
+    tag: str | None,
+    settings: Settings,
+    *,
+    source: str | None,
+    base: str | None,
+    suite: str,
+    mirror: str | None,
+) -> None:
+    """Build the full image where it is missing or out of date, and the base image before it.
+
+    Raises:
+        SandboxUnavailable: no engine answers, or a build failed.
+        ConfigurationError: a setting or the tag does not make sense.
+    """
+    build(
+        DEFAULT_TAG,
+        source=source,
+        base=base,
+        suite=suite,
+        mirror=mirror,
+        extra_ca_certs=settings.extra_ca_certs,
+        if_needed=True,
+    )
+    name = tag or FULL_TAG
+    with contextlib.closing(_engine(LONGEST)) as client:
+        built = ensure_full_image(
+            client,
+            name,
+            base=DEFAULT_TAG,
+            network=settings.sandbox_build_network,
+            extra_ca_certs=settings.extra_ca_certs,
+            progress=lambda line: out.print(f"  [dim]{escape(line)}[/]"),
+        )
+    if built:
+        out.print(f"[green]Built[/] {escape(name)}. FREEHOLD_SANDBOX_IMAGE={escape(name)} uses it.")
+    else:
+        out.print(f"The full sandbox image {escape(name)} is up to date.")
+
+
 def _road(client: docker.DockerClient, asked: str | None, base: str | None) -> Source:
     """What was asked for; else the registry where the engine, with its mirrors, reaches one."""
     if asked == "debian":
@@ -69,14 +112,14 @@ def _road(client: docker.DockerClient, asked: str | None, base: str | None) -> S
     return "registry"
 
 
-def _engine() -> docker.DockerClient:
-    """A client of an engine that answers.
+def _engine(timeout: int = 600) -> docker.DockerClient:
+    """A client of an engine that answers, which may be silent for ``timeout`` seconds.
 
     Raises:
         SandboxUnavailable: there is none.
     """
     try:
-        client = docker.DockerClient.from_env(timeout=600)
+        client = docker.DockerClient.from_env(timeout=timeout)
         client.ping()
     except (docker.errors.DockerException, OSError) as error:
         raise SandboxUnavailable(

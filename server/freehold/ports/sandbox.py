@@ -212,6 +212,14 @@ class SandboxProvider(Protocol):
         ...
 
     @property
+    def installs_packages(self) -> bool:
+        """Whether :meth:`acquire` gives sandboxes the packages of their environment (spec 3.3).
+
+        Where it does not, a session on an environment with packages is refused.
+        """
+        ...
+
+    @property
     def layout(self) -> Layout:
         """The paths every sandbox of this provider has, known before one exists."""
         ...
@@ -227,10 +235,12 @@ class SandboxProvider(Protocol):
     async def acquire(self, spec: SandboxSpec) -> Sandbox:
         """The session's sandbox: the one that exists, started again if need be, or a new one.
 
-        Concurrent calls for one session give the same sandbox.
+        Concurrent calls for one session give the same sandbox. A new one has the packages of its
+        environment, and is waited for while they are built.
 
         Raises:
-            SandboxUnavailable: none can be had; the message says why and how to mend it.
+            SandboxUnavailable: none can be had; the message says why and how to mend it. A package
+                that cannot be installed is told with its installer's last lines.
         """
         ...
 

@@ -110,10 +110,20 @@ def definition_folder() -> Path:
     Raises:
         ConfigurationError: neither place has them.
     """
+    return images_folder() / "base"
+
+
+@cache
+def images_folder() -> Path:
+    """Where the definitions of all images lie.
+
+    Raises:
+        ConfigurationError: nowhere.
+    """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_sandbox_images", package.parents[1] / "sandbox_images"):
         if (folder / "base" / _DOCKERFILE).is_file():
-            return folder / "base"
+            return folder
     raise ConfigurationError(
         "The files of the sandbox image (sandbox_images/base) are missing from this installation "
         "of Freehold; install it again."

@@ -36,6 +36,7 @@ from freehold.core.usage import budget_limit, render_budget, render_stats, rende
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
+from freehold.ports.sandbox import SandboxProvider
 from freehold.store import credentials, sessions, vaults
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
@@ -79,6 +80,7 @@ async def create(
     intake: Intake,
     clock: Clock,
     catalog: Catalog,
+    sandboxes: SandboxProvider,
 ) -> SessionRow:
     """Start a session, with its first events if there are any.
 
@@ -98,7 +100,7 @@ async def create(
             details={"error_code": "environment_archived"},
         )
     support.refuse_agent(agent)
-    support.refuse_environment(environment.id, environment.config)
+    support.refuse_environment(environment.id, environment.config, sandboxes)
     budget = None
     if params.budget is not None:
         _check_budgetable(agent, catalog)

@@ -14,6 +14,7 @@ from freehold.errors import ConfigurationError, SandboxUnavailable
 from freehold.ports.sandbox import Finding
 from freehold.sandbox.docker.engine import Engine
 from freehold.sandbox.docker.hardening import Limits
+from freehold.sandbox.docker.package_images import present
 from freehold.sandbox.images import image_state
 
 OLDEST_API = (1, 41)
@@ -21,6 +22,9 @@ OLDEST_API = (1, 41)
 
 LOW_DISK = 2 * 1024**3
 """Bytes free where the engine keeps containers, below which a warning is due."""
+
+_TOLD = 10
+"""Package images that are told by name."""
 
 _LIMITS = {
     "MemoryLimit": "memory",
@@ -56,6 +60,7 @@ def _examine(
     return [
         _version(client),
         _image(client, image, extra_ca_certs),
+        _packages(client),
         _storage(info),
         _runtime(info, limits),
         _limits(info),
@@ -96,6 +101,17 @@ def _image(client: DockerClient, image: str, extra_ca_certs: Path | None) -> Fin
         )
     made = "up to date" if state.ours else "not built by Freehold; it needs python3 from 3.9"
     return Finding("image", "ok", f"{image}, {made}")
+
+
+def _packages(client: DockerClient) -> Finding:
+    """The images with environments' packages, the one used last first."""
+    found = present(client)
+    if not found:
+        return Finding("packages", "ok", "no environment's packages have been built")
+    told = [f"{i.tag} ({i.packages}; last used {i.used:%Y-%m-%d})" for i in found[:_TOLD]]
+    if len(found) > _TOLD:
+        told.append(f"{len(found) - _TOLD} more")
+    return Finding("packages", "ok", f"{len(found)} built: {', '.join(told)}")
 
 
 def _storage(info: dict[str, Any]) -> Finding:

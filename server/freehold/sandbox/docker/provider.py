@@ -7,19 +7,27 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Container
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from freehold.errors import ConfigurationError, SandboxLost
+from docker.errors import DockerException
+
+from freehold.core.packages import Packages
+from freehold.errors import ConfigurationError, SandboxLost, SandboxUnavailable
 from freehold.ports.sandbox import Finding, Layout, Sandbox, SandboxSpec
 from freehold.sandbox.docker import check as checking
 from freehold.sandbox.docker import cleanup
-from freehold.sandbox.docker.container import LAYOUT, Recipe
-from freehold.sandbox.docker.engine import Engine
+from freehold.sandbox.docker.container import LAYOUT, Recipe, inspect
+from freehold.sandbox.docker.engine import Engine, refused
 from freehold.sandbox.docker.hardening import Limits
 from freehold.sandbox.docker.names import LABEL_SESSION, container_name
 from freehold.sandbox.docker.opening import DockerSandbox, Opener
+from freehold.sandbox.docker.package_build import Where
+from freehold.sandbox.docker.package_images import PackageImages
 from freehold.sandbox.docker.pool import Pool
+from freehold.sandbox.docker.pools import PackagePools
 from freehold.sandbox.image_definition import DEFAULT_TAG
 from freehold.settings import Settings
 
@@ -40,7 +48,10 @@ class DockerSandboxProvider:
         limits: what a sandbox may use.
         extra_ca_certs: what :meth:`check` compares the image's certificates with.
         warm: how many containers to keep ready for sessions to come, once :meth:`prepare` was
-            called.
+            called: of the image, and of each package image in use.
+        build_network: the engine's network in which environments' packages are installed.
+        keep_packages: how long the image of an environment's packages is kept that no session
+            asks for.
         engine: default: the environment's.
     """
 
@@ -52,6 +63,8 @@ class DockerSandboxProvider:
         limits: Limits | None = None,
         extra_ca_certs: Path | None = None,
         warm: int = 0,
+        build_network: str = "bridge",
+        keep_packages: timedelta = timedelta(days=14),
         engine: Engine | None = None,
     ) -> None:
         self._owner = owner
@@ -59,9 +72,20 @@ class DockerSandboxProvider:
         self._limits = limits or Limits()
         self._extra_ca_certs = extra_ca_certs
         self._engine = engine or Engine()
-        self._opener = Opener(self._engine, lambda: Recipe(self.owner, self._image, self._limits))
+        self._opener = Opener(self._engine, self._recipe)
+        self._warm = warm
+        self._prepared = False
         self.pool = Pool(self._opener, warm)
         """The containers kept ready."""
+        self.package_pools = PackagePools(self._package_pool)
+        """Those of package images."""
+        self.packages = PackageImages(
+            self._engine,
+            lambda: Where(self.owner, self._image, self._limits, build_network),
+            keep=keep_packages,
+            extra_ca_certs=extra_ca_certs,
+        )
+        """The images of environments with packages."""
         self._sandboxes: dict[str, DockerSandbox] = {}
         self._acquiring: set[asyncio.Task[DockerSandbox]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -69,6 +93,11 @@ class DockerSandboxProvider:
             raise ConfigurationError(
                 "FREEHOLD_SANDBOX_NETWORK: sandboxes must not share the host's network; use "
                 "bridge, none, or a network of your own."
+            )
+        if build_network == "host":
+            raise ConfigurationError(
+                "FREEHOLD_SANDBOX_BUILD_NETWORK: code of packages runs while they are installed "
+                "and must not share the host's network; use bridge or a network of your own."
             )
 
     @classmethod
@@ -91,6 +120,8 @@ class DockerSandboxProvider:
             ),
             extra_ca_certs=settings.extra_ca_certs,
             warm=settings.sandbox_warm,
+            build_network=settings.sandbox_build_network,
+            keep_packages=timedelta(days=settings.sandbox_packages_keep),
         )
 
     @property
@@ -106,6 +137,11 @@ class DockerSandboxProvider:
         return f"a Docker container a session ({self._image}{runtime}), tools run as {who}"
 
     @property
+    def installs_packages(self) -> bool:
+        """It does, once for each set of them."""
+        return True
+
+    @property
     def layout(self) -> Layout:
         """The paths every container has."""
         return LAYOUT
@@ -119,6 +155,7 @@ class DockerSandboxProvider:
 
     async def prepare(self) -> None:
         """Begin to keep containers ready; see the port."""
+        self._prepared = True
         self.pool.start()
 
     async def acquire(self, spec: SandboxSpec) -> Sandbox:
@@ -146,9 +183,13 @@ class DockerSandboxProvider:
         Raises:
             SandboxUnavailable: the engine does not answer, or could not.
         """
-        swept = await cleanup.sweep(self._engine, self.owner, keep, self.pool, self._image)
+        pools = _Either(self.pool, self.package_pools)
+        swept = await cleanup.sweep(self._engine, self.owner, keep, pools, self._image)
         for session_id in swept:
             await self._forget(session_id)
+        # After the containers, which hold on to their images.
+        with contextlib.suppress(SandboxUnavailable):
+            await self.packages.sweep()
         return swept
 
     async def check(self) -> list[Finding]:
@@ -157,9 +198,10 @@ class DockerSandboxProvider:
 
     async def close(self) -> None:
         """Drop the connections; containers of sessions run on."""
+        await self.packages.close()
         if self._acquiring:
             await asyncio.wait(self._acquiring)
-        await self.pool.close()
+        await asyncio.gather(self.pool.close(), self.package_pools.close())
         for session_id in list(self._sandboxes):
             await self._forget(session_id)
         await asyncio.to_thread(self._engine.drop_client)
@@ -178,7 +220,7 @@ class DockerSandboxProvider:
                     return current
                 await current.close()
                 del self._sandboxes[session_id]
-            sandbox = await self._open(session_id)
+            sandbox = await self._open(spec)
             sandbox.roots = spec.roots
             self._sandboxes[session_id] = sandbox
             return sandbox
@@ -199,14 +241,60 @@ class DockerSandboxProvider:
         if sandbox is not None:
             await sandbox.close()
 
-    async def _open(self, session_id: str) -> DockerSandbox:
+    async def _open(self, spec: SandboxSpec) -> DockerSandbox:
         """One from the pool, else the container that is there or a new one."""
+        try:
+            packages = Packages.of(spec.environment)
+        except ValueError as error:
+            raise SandboxUnavailable(str(error)) from error
+        if packages:
+            return await self._open_with(packages, spec.session_id)
         with self.pool.busy():
-            sandbox = await self.pool.take(session_id)
-            if sandbox is None:
-                name = container_name(self.owner, session_id)
-                sandbox = await self._opener.open(name, {LABEL_SESSION: session_id})
+            return await self._open_from(self.pool, self._opener, spec.session_id)
+
+    async def _open_with(self, packages: Packages, session_id: str) -> DockerSandbox:
+        """The same, from the image that has the packages; builds it first if need be."""
+        name = container_name(self.owner, session_id)
+        try:
+            found = await self._engine.run(lambda client: inspect(client, name))
+        except DockerException as error:
+            raise refused(self._image, "look for the sandbox", error) from error
+        if found is not None:
+            # It has what it was made with, whatever the packages' image would be today.
+            opener = self._opener_of(str(found["Image"]))
+            return await opener.open(name, {LABEL_SESSION: session_id})
+        image = await self.packages.ensure(packages)
+        pool = self.package_pools.of(image)
+        if self._prepared:
+            pool.start()
+        with self.pool.busy(), pool.busy():
+            return await self._open_from(pool, self._opener_of(image), session_id)
+
+    async def _open_from(self, pool: Pool, opener: Opener, session_id: str) -> DockerSandbox:
+        sandbox = await pool.take(session_id)
+        if sandbox is None:
+            name = container_name(self.owner, session_id)
+            sandbox = await opener.open(name, {LABEL_SESSION: session_id})
         return sandbox
+
+    def _recipe(self) -> Recipe:
+        return Recipe(self.owner, self._image, self._limits)
+
+    def _opener_of(self, image: str) -> Opener:
+        return Opener(self._engine, lambda: replace(self._recipe(), image=image))
+
+    def _package_pool(self, image: str) -> Pool:
+        return Pool(self._opener_of(image), self._warm)
+
+
+class _Either:
+    """The names in any of several."""
+
+    def __init__(self, *parts: Container[str]) -> None:
+        self._parts = parts
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in part for part in self._parts)
 
 
 def installation_id(data_dir: Path) -> str:

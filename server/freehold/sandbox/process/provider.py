@@ -73,6 +73,11 @@ class ProcessSandboxProvider:
         return "bubblewrap" if self._bubblewrap else "none"
 
     @property
+    def installs_packages(self) -> bool:
+        """It does not: the machine's own programs are what there is."""
+        return False
+
+    @property
     def description(self) -> str:
         """One line for people."""
         if self._bubblewrap:

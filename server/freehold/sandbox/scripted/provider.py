@@ -182,6 +182,11 @@ class ScriptedSandboxProvider:
         return "scripted"
 
     @property
+    def installs_packages(self) -> bool:
+        """It does not."""
+        return False
+
+    @property
     def description(self) -> str:
         """One line for people."""
         return "scripted sandboxes: files in memory and a small shell, no processes"
