@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -243,6 +244,7 @@ def test_the_host_s_mirrors_are_used(home: Path) -> None:
 def test_passwords_and_folders_of_the_host_stay_on_the_host(
     home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.WARNING, "freehold.sandbox.packages")
     (home / ".npmrc").write_text("registry=https://user:secret@npm.example/\n")
     environ = {
         "PIP_INDEX_URL": "https://user:secret@pip.example/simple",
