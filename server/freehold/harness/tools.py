@@ -8,6 +8,7 @@ import logging
 from freehold.core.decide import tool_error, tool_result
 from freehold.core.drafts import Draft
 from freehold.core.events import Content, SandboxAttached, SessionError
+from freehold.core.networking import mcp_hosts
 from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall
 from freehold.errors import SandboxError, SandboxLost, SandboxUnavailable
@@ -34,7 +35,11 @@ class Hands:
     async def _acquire(self, handle: SessionHandle) -> Sandbox:
         spec = await handle.spec()
         return await self._provider.acquire(
-            SandboxSpec(session_id=handle.session_id, environment=spec.environment)
+            SandboxSpec(
+                session_id=handle.session_id,
+                environment=spec.environment,
+                mcp_hosts=mcp_hosts(spec.agent),
+            )
         )
 
     def warm(self, handle: SessionHandle) -> None:

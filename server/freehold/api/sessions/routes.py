@@ -35,6 +35,7 @@ async def create_session(request: Request) -> Response:
             intake=behind.intake,
             clock=behind.clock,
             catalog=behind.catalog,
+            sandboxes=behind.sandboxes,
         )
     return responses.shown(service.shown(session, behind.clock.now()))
 

@@ -29,11 +29,13 @@ from freehold.core.cursors import Cursor, Direction
 from freehold.core.events import Json, SessionUpdated
 from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
+from freehold.core.networking import blocked_mcp_servers
 from freehold.core.prices import PICODOLLARS_PER_CENT
 from freehold.core.usage import budget_limit, render_budget, render_stats, render_usage
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
+from freehold.ports.sandbox import SandboxProvider
 from freehold.store import credentials, sessions, vaults
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
@@ -77,6 +79,7 @@ async def create(
     intake: Intake,
     clock: Clock,
     catalog: Catalog,
+    sandboxes: SandboxProvider,
 ) -> SessionRow:
     """Start a session, with its first events if there are any.
 
@@ -96,7 +99,9 @@ async def create(
             details={"error_code": "environment_archived"},
         )
     support.refuse_agent(agent)
-    support.refuse_environment(environment.id, environment.config)
+    support.refuse_environment(environment.id, environment.config, sandboxes)
+    if (problem := blocked_mcp_servers(agent, environment.config)) is not None:
+        raise InvalidRequest(problem)
     budget = None
     if params.budget is not None:
         _check_budgetable(agent, catalog)

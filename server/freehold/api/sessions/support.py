@@ -6,10 +6,11 @@ from freehold.api.environments.service import has_packages
 from freehold.api.sessions.schemas import SessionCreateParams
 from freehold.core.events import Json
 from freehold.errors import NotSupported
+from freehold.ports.sandbox import SandboxProvider
 from freehold.store.credentials import CredentialRow
 
 
-def refuse_environment(environment_id: str, config: Json) -> None:
+def refuse_environment(environment_id: str, config: Json, sandboxes: SandboxProvider) -> None:
     """Refuse an environment whose promises would not be kept.
 
     Raises:
@@ -20,10 +21,10 @@ def refuse_environment(environment_id: str, config: Json) -> None:
             f"environment_id: {environment_id} is self-hosted (config.type), and this version of "
             "Freehold has no work queue for workers; use a cloud environment"
         )
-    if config["networking"]["type"] == "limited":
+    if (reason := sandboxes.unenforceable(config)) is not None:
         raise NotSupported(
             f"environment_id: {environment_id} has limited networking (config.networking), which "
-            "this version of Freehold does not enforce; use an unrestricted environment"
+            f"cannot be enforced here: {reason}"
         )
     if has_packages(config):
         raise NotSupported(

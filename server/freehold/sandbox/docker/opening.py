@@ -36,6 +36,15 @@ class DockerSandbox(ToolboxSandbox):
     """The container's id."""
     image: str = ""
     """The id of the image it was made from."""
+    links: list[None] | None = None
+    """Grows with each connection to the toolbox."""
+    _seen = 0
+
+    def connected_anew(self) -> bool:
+        """Whether there was a new connection since this was last asked: then the container may
+        have been started anew too."""
+        seen, self._seen = self._seen, len(self.links or ())
+        return seen != self._seen
 
     @property
     def identity(self) -> str:
@@ -55,13 +64,20 @@ class Opener:
         self.engine = engine
         self.recipe = recipe
 
-    async def open(self, name: str, labels: Mapping[str, str]) -> DockerSandbox:
+    async def open(
+        self, name: str, labels: Mapping[str, str], recipe: Recipe | None = None
+    ) -> DockerSandbox:
         """The container of this name, found, started or made with these labels.
+
+        Args:
+            name: see :mod:`freehold.sandbox.docker.names`.
+            labels: of a new container.
+            recipe: instead of the usual one.
 
         Raises:
             SandboxUnavailable: there can be none, or its toolbox does not answer.
         """
-        recipe = self.recipe()
+        recipe = recipe or self.recipe()
         labels = {**labels, LABEL_CREATED: datetime.now(UTC).isoformat(timespec="seconds")}
         loop = asyncio.get_running_loop()
         streams: list[ExecStream] = []
@@ -96,14 +112,19 @@ class Opener:
             return None
 
     async def _attach(self, running: Running, streams: Sequence[ExecStream] = ()) -> DockerSandbox:
-        sandbox = await DockerSandbox.open(self._connector(running, streams))
+        links: list[None] = []
+        sandbox = await DockerSandbox.open(self._connector(running, links, streams))
+        sandbox.links = links
         sandbox.container, sandbox.image = running.id, running.image
         return sandbox
 
-    def _connector(self, running: Running, streams: Sequence[ExecStream] = ()) -> Connect:
+    def _connector(
+        self, running: Running, links: list[None], streams: Sequence[ExecStream] = ()
+    ) -> Connect:
         ready = list(streams)
 
         async def connect() -> Stream:
+            links.append(None)
             if ready:
                 stream = ready.pop()
                 return Stream(stream.reader, stream.writer, stream.close)

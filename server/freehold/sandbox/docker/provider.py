@@ -7,15 +7,18 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Container
+from dataclasses import replace
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from freehold.errors import ConfigurationError, SandboxLost
+from freehold.core.events import Json
+from freehold.errors import ConfigurationError, SandboxLost, SandboxUnavailable
 from freehold.ports.sandbox import Finding, Layout, Sandbox, SandboxSpec
 from freehold.sandbox.docker import check as checking
 from freehold.sandbox.docker import cleanup
 from freehold.sandbox.docker.container import LAYOUT, Recipe
 from freehold.sandbox.docker.engine import Engine
+from freehold.sandbox.docker.gate import Gate, GateSettings
 from freehold.sandbox.docker.hardening import Limits
 from freehold.sandbox.docker.names import LABEL_SESSION, container_name
 from freehold.sandbox.docker.opening import DockerSandbox, Opener
@@ -25,6 +28,11 @@ from freehold.settings import Settings
 
 PING_TIMEOUT = 20.0
 """Seconds a sandbox in use may take to give a sign of life before it is looked for anew."""
+
+ORDINARY_RUNTIMES = (None, "runc", "crun")
+"""Those whose sandboxes use the kernel's own network, which the gate takes over."""
+
+LIMITED: Json = {"networking": {"type": "limited"}}
 
 INSTALLATION_FILE = "installation"
 """File in the data directory with the id that tells this installation's containers apart."""
@@ -42,6 +50,7 @@ class DockerSandboxProvider:
         warm: how many containers to keep ready for sessions to come, once :meth:`prepare` was
             called.
         engine: default: the environment's.
+        gate: what the egress gate is made of; ``None``: limited networking cannot be had.
     """
 
     def __init__(
@@ -53,6 +62,7 @@ class DockerSandboxProvider:
         extra_ca_certs: Path | None = None,
         warm: int = 0,
         engine: Engine | None = None,
+        gate: GateSettings | None = None,
     ) -> None:
         self._owner = owner
         self._image = image
@@ -62,6 +72,8 @@ class DockerSandboxProvider:
         self._opener = Opener(self._engine, lambda: Recipe(self.owner, self._image, self._limits))
         self.pool = Pool(self._opener, warm)
         """The containers kept ready."""
+        self.gate = Gate(self._engine, gate, lambda: self.owner) if gate is not None else None
+        """Enforces limited networking."""
         self._sandboxes: dict[str, DockerSandbox] = {}
         self._acquiring: set[asyncio.Task[DockerSandbox]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -91,6 +103,13 @@ class DockerSandboxProvider:
             ),
             extra_ca_certs=settings.extra_ca_certs,
             warm=settings.sandbox_warm,
+            gate=GateSettings(
+                data_dir=settings.data_dir,
+                image=settings.gate_image,
+                network=settings.sandbox_network,
+                trusted=settings.trusted_networks,
+                package_hosts=settings.package_hosts,
+            ),
         )
 
     @property
@@ -117,6 +136,21 @@ class DockerSandboxProvider:
             self._owner = self._owner()
         return self._owner
 
+    def unenforceable(self, environment: Json) -> str | None:
+        """Why an environment's networking could not be enforced; see the port."""
+        if not is_limited(environment):
+            return None
+        if self.gate is None:
+            return "there is no egress gate"
+        if self._limits.network == "none":
+            return "FREEHOLD_SANDBOX_NETWORK=none leaves the egress gate without a network"
+        if self._limits.runtime not in ORDINARY_RUNTIMES:
+            return (
+                f"under FREEHOLD_SANDBOX_RUNTIME={self._limits.runtime} the egress gate cannot "
+                "take over a sandbox's network"
+            )
+        return None
+
     async def prepare(self) -> None:
         """Begin to keep containers ready; see the port."""
         self.pool.start()
@@ -125,7 +159,7 @@ class DockerSandboxProvider:
         """The session's sandbox; see the port."""
         # In a task of its own: if the caller is cancelled, the engine is at work all the same, and
         # nobody else may touch the session's container until it is done.
-        task = asyncio.create_task(self._acquire(spec.session_id))
+        task = asyncio.create_task(self._acquire(spec))
         self._acquiring.add(task)
         task.add_done_callback(self._acquired)
         return await asyncio.shield(task)
@@ -137,6 +171,8 @@ class DockerSandboxProvider:
             SandboxUnavailable: the engine does not answer, or could not.
         """
         async with self._lock(session_id):
+            if self.gate is not None and (sandbox := self._sandboxes.get(session_id)) is not None:
+                await self.gate.forget(sandbox.container)
             await self._forget(session_id)
             await cleanup.remove_session(self._engine, self.owner, session_id, self._image)
 
@@ -147,6 +183,8 @@ class DockerSandboxProvider:
             SandboxUnavailable: the engine does not answer, or could not.
         """
         swept = await cleanup.sweep(self._engine, self.owner, keep, self.pool, self._image)
+        if not self._sandboxes:
+            await cleanup.sweep_gate(self._engine, self.owner, self._image)
         for session_id in swept:
             await self._forget(session_id)
         return swept
@@ -162,9 +200,12 @@ class DockerSandboxProvider:
         await self.pool.close()
         for session_id in list(self._sandboxes):
             await self._forget(session_id)
+        if self.gate is not None:
+            await self.gate.close()
         await asyncio.to_thread(self._engine.drop_client)
 
-    async def _acquire(self, session_id: str) -> DockerSandbox:
+    async def _acquire(self, spec: SandboxSpec) -> DockerSandbox:
+        session_id = spec.session_id
         async with self._lock(session_id):
             current = self._sandboxes.get(session_id)
             if current is not None:
@@ -173,12 +214,25 @@ class DockerSandboxProvider:
                 with contextlib.suppress(SandboxLost, TimeoutError):
                     async with asyncio.timeout(PING_TIMEOUT):
                         await current.ping()
+                    await self._admit(current, spec)
                     return current
                 await current.close()
                 del self._sandboxes[session_id]
-            sandbox = await self._open(session_id)
+            sandbox = await self._open(spec)
+            try:
+                await self._admit(sandbox, spec)
+            except BaseException:
+                await sandbox.close()
+                raise
             self._sandboxes[session_id] = sandbox
             return sandbox
+
+    async def _admit(self, sandbox: DockerSandbox, spec: SandboxSpec) -> None:
+        """Give a sandbox of limited networking what it may reach; it has nothing before."""
+        if self.gate is not None and is_limited(spec.environment):
+            networking = spec.environment["networking"]
+            policy = await self.gate.policy(networking, spec.mcp_hosts, self._image)
+            await self.gate.admit(sandbox.container, policy, fresh=sandbox.connected_anew())
 
     def _acquired(self, task: asyncio.Task[DockerSandbox]) -> None:
         self._acquiring.discard(task)
@@ -196,14 +250,32 @@ class DockerSandboxProvider:
         if sandbox is not None:
             await sandbox.close()
 
-    async def _open(self, session_id: str) -> DockerSandbox:
+    async def _open(self, spec: SandboxSpec) -> DockerSandbox:
         """One from the pool, else the container that is there or a new one."""
+        session_id = spec.session_id
+        name = container_name(self.owner, session_id)
+        labels = {LABEL_SESSION: session_id}
         with self.pool.busy():
+            if is_limited(spec.environment):
+                return await self._opener.open(name, labels, await self._gated())
             sandbox = await self.pool.take(session_id)
             if sandbox is None:
-                name = container_name(self.owner, session_id)
-                sandbox = await self._opener.open(name, {LABEL_SESSION: session_id})
+                sandbox = await self._opener.open(name, labels)
         return sandbox
+
+    async def _gated(self) -> Recipe:
+        """How sandboxes are made that reach nothing but the gate."""
+        reason = self.unenforceable(LIMITED)
+        if self.gate is None or reason is not None:
+            raise SandboxUnavailable(f"Limited networking cannot be enforced: {reason}.")
+        limits = replace(self._limits, network="none")
+        return Recipe(self.owner, self._image, limits, trust=await self.gate.certificate())
+
+
+def is_limited(environment: Json) -> bool:
+    """Whether an environment's ``config`` limits its networking."""
+    networking = environment.get("networking") or {}
+    return bool(networking.get("type") == "limited")
 
 
 def installation_id(data_dir: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from freehold.core.events import Json
 from freehold.errors import SandboxLost, SandboxUnavailable
 from freehold.ports.sandbox import Finding, Layout, SandboxSpec, ToolCall, ToolOutcome
 from freehold.sandbox.scripted.machine import Lost, Machine, Outcomes
@@ -104,6 +105,9 @@ class ScriptedSandboxProvider:
         machine = self._machines.pop(session_id, None)
         if machine is not None:
             machine.lose()
+
+    def unenforceable(self, environment: Json) -> str | None:
+        """Nothing: what does not exist reaches no network."""
 
     async def prepare(self) -> None:
         """Nothing to make ready."""
