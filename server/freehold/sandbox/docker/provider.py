@@ -191,7 +191,14 @@ class DockerSandboxProvider:
 
     async def check(self) -> list[Finding]:
         """How engine and image stand; see the port."""
-        return await checking.examine(self._engine, self._image, self._limits, self._extra_ca_certs)
+        found = await checking.examine(
+            self._engine, self._image, self._limits, self._extra_ca_certs
+        )
+        if self.gate is not None:
+            image = self.gate.settings.image
+            gate = await checking.examine_gate(self._engine, image, self._extra_ca_certs)
+            found += [gate] if gate is not None else []
+        return found
 
     async def close(self) -> None:
         """Drop the connections; containers of sessions run on."""
