@@ -388,3 +388,17 @@ async def test_hosts_of_package_managers_are_read_from_the_image(
     expected = {f"{name}.mirror.test" for name in ("pip", "extra", "npm", "apt", "cargo")}
     assert expected <= set(found)
     assert not {host for host in found if "pypi" in host or "pythonhosted" in host}
+
+
+async def test_the_gate_goes_with_the_last_sandbox_it_served(
+    make: MakeProvider, hosts: Hosts, data_dir: Path, docker_client: Any
+) -> None:
+    owner = f"test-{secrets.token_hex(4)}"
+    provider = make(owner=owner, gate=hosts.settings(data_dir))
+    wanted = spec(allowed_hosts=["allowed.test"])
+    await provider.acquire(wanted)
+    mine = {"label": [f"dev.freehold.owner={owner}", "dev.freehold.gate"]}
+    await provider.sweep({wanted.session_id})
+    assert len(docker_client.containers.list(filters=mine)) == 1
+    await provider.sweep(())
+    assert docker_client.containers.list(all=True, filters=mine) == []

@@ -183,10 +183,10 @@ class DockerSandboxProvider:
             SandboxUnavailable: the engine does not answer, or could not.
         """
         swept = await cleanup.sweep(self._engine, self.owner, keep, self.pool, self._image)
-        if not self._sandboxes:
-            await cleanup.sweep_gate(self._engine, self.owner, self._image)
         for session_id in swept:
             await self._forget(session_id)
+        if not self._sandboxes:
+            await cleanup.sweep_gate(self._engine, self.owner, self._image)
         return swept
 
     async def check(self) -> list[Finding]:
