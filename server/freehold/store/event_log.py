@@ -41,13 +41,8 @@ _RECORDS = (
     .order_by(_E.seq)
     .limit(sa.bindparam("at_most"))
 )
-_UNFINISHED = (
-    sa.select(_S.id)
-    .where(_S.needs_work, _S.deleted_at.is_(None))
-    .order_by(_S.id)
-    # While the index is empty, SQLite's statistics say nothing of it, and it would read the table.
-    .with_hint(sessions, "INDEXED BY ix_sessions_needs_work", "sqlite")
-)
+# Not ordered here: SQLite would then rather read the whole table in the order of its key.
+_UNFINISHED = sa.select(_S.id).where(_S.needs_work, _S.deleted_at.is_(None))
 _ALIVE = sa.select(_S.id).where(_S.archived_at.is_(None), _S.deleted_at.is_(None))
 
 READ_CHUNK = 250
@@ -118,7 +113,7 @@ class SqlEventLog:
     async def unfinished(self) -> list[str]:
         """Sessions whose state says that there is work to do; what a start-up sweep wakes."""
         async with self._database.read() as session:
-            return [row["id"] for row in await session.all(_UNFINISHED)]
+            return sorted(row["id"] for row in await session.all(_UNFINISHED))
 
     async def purge_deleted(self, older_than: datetime) -> int:
         """Erase sessions that were deleted before ``older_than``; how many.
