@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from freehold.core.addresses import LOOPBACK, Network, parse_network
+from freehold.core.domains import allowed_host_problem
 
 CONFIG_VARIABLE = "FREEHOLD_CONFIG"
 DEFAULT_CONFIG_FILE = "freehold.toml"
@@ -169,7 +170,18 @@ class Settings(BaseSettings):
     sandbox_pids: int = Field(default=512, ge=16, description="Process limit of a sandbox.")
     sandbox_network: str = Field(
         default="bridge",
-        description="Docker network of the sandboxes; `none` cuts them off.",
+        description="Docker network of the sandboxes, and of the egress gate by which those with "
+        "limited networking go; `none` cuts them off.",
+    )
+    gate_image: str = Field(
+        default="freehold-gate:latest",
+        description="Docker image of the egress gate, which enforces limited networking.",
+    )
+    package_hosts: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        default=None,
+        description="Hosts that `allow_package_managers` opens, separated by commas, each a host "
+        "or `*.domain`. Default: those that the package managers of the sandbox image are "
+        "configured to use.",
     )
     sandbox_warm: int = Field(
         default=1,
@@ -214,8 +226,8 @@ class Settings(BaseSettings):
     )
     trusted_networks: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Ranges of internal addresses, as CIDR, that `web_fetch` and MCP connections "
-        "may go to. None: public addresses only.",
+        description="Ranges of internal addresses, as CIDR, that `web_fetch`, MCP connections and "
+        "sandboxes with limited networking may go to. None: public addresses only.",
     )
     mcp_networks: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         default=None,
@@ -253,7 +265,15 @@ class Settings(BaseSettings):
             return value and ()
         return tuple(str(parse_network(text)) for text in value)
 
-    @field_validator("api_keys", "trusted_networks", "mcp_networks", mode="before")
+    @field_validator("package_hosts", mode="after")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for text in value or ():
+            if (problem := allowed_host_problem(text)) is not None:
+                raise ValueError(f"{text}: {problem}")
+        return value
+
+    @field_validator("api_keys", "trusted_networks", "mcp_networks", "package_hosts", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):

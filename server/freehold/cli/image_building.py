@@ -14,8 +14,9 @@ from freehold.cli.console import out
 from freehold.errors import SandboxUnavailable
 from freehold.sandbox import images
 from freehold.sandbox.docker.full_image import FULL_TAG, ensure_full_image
+from freehold.sandbox.docker.gate_image import load_gate_definition
 from freehold.sandbox.docker.package_build import LONGEST
-from freehold.sandbox.image_definition import DEFAULT_BASE, DEFAULT_TAG
+from freehold.sandbox.image_definition import DEFAULT_BASE, DEFAULT_TAG, load_definition
 from freehold.settings import Settings
 
 Source = Literal["registry", "debian"]
@@ -30,22 +31,27 @@ def build(
     mirror: str | None,
     extra_ca_certs: Path | None,
     if_needed: bool,
+    gate: bool = False,
 ) -> None:
     """Build the image ``name`` and print how it goes.
+
+    ``gate``: it is the egress gate's, not the sandboxes'.
 
     Raises:
         SandboxUnavailable: no engine answers, or the build failed.
         ConfigurationError: ``extra_ca_certs`` holds no certificates.
     """
+    load = load_gate_definition if gate else load_definition
+    what = "gate" if gate else "sandbox"
     with contextlib.closing(_engine()) as client:
         if if_needed:
-            state = images.image_state(client, name, extra_ca_certs=extra_ca_certs)
+            state = images.image_state(client, name, extra_ca_certs=extra_ca_certs, load=load)
             if state.id is not None and state.outdated is None:
-                out.print(f"The sandbox image {escape(name)} is up to date.")
+                out.print(f"The {what} image {escape(name)} is up to date.")
                 return
         road = _road(client, source, base)
         where = "a registry's base" if road == "registry" else "Debian packages"
-        out.print(f"Building the sandbox image {escape(name)} from {where}.")
+        out.print(f"Building the {what} image {escape(name)} from {where}.")
         images.build_image(
             client,
             name,
@@ -55,6 +61,7 @@ def build(
             mirror=mirror,
             extra_ca_certs=extra_ca_certs,
             progress=lambda line: out.print(f"  [dim]{escape(line.rstrip())}[/]"),
+            load=load,
         )
         out.print(f"[green]Built[/] {escape(name)}.")
 

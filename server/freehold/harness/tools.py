@@ -8,6 +8,7 @@ import logging
 from freehold.core.decide import tool_error, tool_result
 from freehold.core.drafts import Draft
 from freehold.core.events import Content, SandboxAttached, SessionError
+from freehold.core.networking import mcp_hosts
 from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall
 from freehold.errors import SandboxError, SandboxLost, SandboxUnavailable
@@ -37,7 +38,12 @@ class Hands:
         spec = await handle.spec()
         roots = await self._furnishing.roots(spec)
         return await self._provider.acquire(
-            SandboxSpec(session_id=handle.session_id, environment=spec.environment, roots=roots)
+            SandboxSpec(
+                session_id=handle.session_id,
+                environment=spec.environment,
+                mcp_hosts=mcp_hosts(spec.agent),
+                roots=roots,
+            )
         )
 
     async def _furnished(self, handle: SessionHandle) -> Sandbox:

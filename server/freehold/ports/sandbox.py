@@ -89,6 +89,8 @@ class SandboxSpec:
 
     session_id: str
     environment: Json = field(default_factory=dict)
+    mcp_hosts: tuple[str, ...] = ()
+    """Hosts of the agent's MCP servers, which ``allow_mcp_servers`` opens (spec 3.2)."""
     roots: tuple[Root, ...] = ()
     """Where the server will keep things in it."""
 
@@ -222,6 +224,13 @@ class SandboxProvider(Protocol):
     @property
     def layout(self) -> Layout:
         """The paths every sandbox of this provider has, known before one exists."""
+        ...
+
+    def unenforceable(self, environment: Json) -> str | None:
+        """Why what an environment's ``networking`` forbids could not be made impossible here.
+
+        ``None``: it can. Half a sentence, for people.
+        """
         ...
 
     async def prepare(self) -> None:

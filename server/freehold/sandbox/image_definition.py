@@ -54,6 +54,11 @@ class ImageDefinition:
         return _digest({**self.files, **{f"ca/{n}": c for n, c in self.certificates.items()}})
 
     @property
+    def program_name(self) -> str:
+        """What :attr:`toolbox` is called in the build context."""
+        return "toolbox.pyz"
+
+    @property
     def install_files(self) -> dict[str, bytes]:
         """The part that brings in packages, shared by both roads."""
         return {name: self.files[name] for name in _INSTALL_FILES}
@@ -73,7 +78,7 @@ class ImageDefinition:
         """The build context as a tar file; equal definitions give equal bytes."""
         entries = dict(self.files)
         entries |= {f"ca/{name}": data for name, data in self.certificates.items()}
-        entries["toolbox.pyz"] = self.toolbox
+        entries[self.program_name] = self.toolbox
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as tar:
             folder = tarfile.TarInfo("ca")

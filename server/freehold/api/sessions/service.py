@@ -31,6 +31,7 @@ from freehold.core.cursors import Cursor, Direction
 from freehold.core.events import Json, SessionUpdated
 from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
+from freehold.core.networking import blocked_mcp_servers
 from freehold.core.prices import PICODOLLARS_PER_CENT
 from freehold.core.usage import budget_limit, render_budget, render_stats, render_usage
 from freehold.errors import InvalidRequest, NotFound
@@ -101,6 +102,8 @@ async def create(
         )
     support.refuse_agent(agent)
     support.refuse_environment(environment.id, environment.config, sandboxes)
+    if (problem := blocked_mcp_servers(agent, environment.config)) is not None:
+        raise InvalidRequest(problem)
     budget = None
     if params.budget is not None:
         _check_budgetable(agent, catalog)

@@ -21,10 +21,10 @@ def refuse_environment(environment_id: str, config: Json, sandboxes: SandboxProv
             f"environment_id: {environment_id} is self-hosted (config.type), and this version of "
             "Freehold has no work queue for workers; use a cloud environment"
         )
-    if config["networking"]["type"] == "limited":
+    if (reason := sandboxes.unenforceable(config)) is not None:
         raise NotSupported(
             f"environment_id: {environment_id} has limited networking (config.networking), which "
-            "this version of Freehold does not enforce; use an unrestricted environment"
+            f"cannot be enforced here: {reason}"
         )
     if has_packages(config) and not sandboxes.installs_packages:
         raise NotSupported(

@@ -13,6 +13,7 @@ from docker.errors import DockerException
 from freehold.errors import ConfigurationError, SandboxUnavailable
 from freehold.ports.sandbox import Finding
 from freehold.sandbox.docker.engine import Engine
+from freehold.sandbox.docker.gate_image import load_gate_definition
 from freehold.sandbox.docker.hardening import Limits
 from freehold.sandbox.docker.package_images import present
 from freehold.sandbox.images import image_state
@@ -51,6 +52,25 @@ async def examine(
         ]
     except (DockerException, OSError) as error:
         return [Finding("engine", "error", str(error), "look at the engine's own log")]
+
+
+async def examine_gate(engine: Engine, image: str, extra_ca_certs: Path | None) -> Finding | None:
+    """Look at the egress gate's image; ``None``: the engine does not answer. Never raises."""
+
+    def work(client: DockerClient) -> Finding:
+        state = image_state(client, image, extra_ca_certs=extra_ca_certs, load=load_gate_definition)
+        if state.id is None:
+            detail = f"there is no image {image}; sandboxes with limited networking need it"
+        elif state.outdated is not None:
+            detail = f"{image} should be built again: {state.outdated}"
+        else:
+            return Finding("gate", "ok", f"{image}, for sandboxes with limited networking")
+        return Finding("gate", "warning", detail, "freehold image build")
+
+    try:
+        return await engine.run(work)
+    except (SandboxUnavailable, ConfigurationError, DockerException, OSError):
+        return None
 
 
 def _examine(

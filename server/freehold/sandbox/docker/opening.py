@@ -43,6 +43,15 @@ class DockerSandbox(ToolboxSandbox):
     """Puts things into the container that are not the agent's."""
     roots: tuple[Root, ...] = ()
     """What the session's sandbox was asked for with."""
+    links: list[None] | None = None
+    """Grows with each connection to the toolbox."""
+    _seen = 0
+
+    def connected_anew(self) -> bool:
+        """Whether there was a new connection since this was last asked: then the container may
+        have been started anew too."""
+        seen, self._seen = self._seen, len(self.links or ())
+        return seen != self._seen
 
     @property
     def identity(self) -> str:
@@ -85,6 +94,10 @@ class Opener:
     async def open(self, name: str, labels: Mapping[str, str]) -> DockerSandbox:
         """The container of this name, found, started or made with these labels.
 
+        Args:
+            name: see :mod:`freehold.sandbox.docker.names`.
+            labels: of a new container.
+
         Raises:
             SandboxUnavailable: there can be none, or its toolbox does not answer.
         """
@@ -123,15 +136,20 @@ class Opener:
             return None
 
     async def _attach(self, running: Running, streams: Sequence[ExecStream] = ()) -> DockerSandbox:
-        sandbox = await DockerSandbox.open(self._connector(running, streams))
+        links: list[None] = []
+        sandbox = await DockerSandbox.open(self._connector(running, links, streams))
+        sandbox.links = links
         sandbox.container, sandbox.image = running.id, running.image
         sandbox.storehouse = Storehouse(self.engine, running.python, self.recipe().limits)
         return sandbox
 
-    def _connector(self, running: Running, streams: Sequence[ExecStream] = ()) -> Connect:
+    def _connector(
+        self, running: Running, links: list[None], streams: Sequence[ExecStream] = ()
+    ) -> Connect:
         ready = list(streams)
 
         async def connect() -> Stream:
+            links.append(None)
             if ready:
                 stream = ready.pop()
                 return Stream(stream.reader, stream.writer, stream.close)

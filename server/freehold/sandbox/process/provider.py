@@ -13,6 +13,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Literal
 
+from freehold.core.events import Json
 from freehold.errors import SandboxLost, SandboxUnavailable
 from freehold.ports.sandbox import Finding, Layout, SandboxSpec
 from freehold.sandbox.channel import (
@@ -88,6 +89,12 @@ class ProcessSandboxProvider:
     def layout(self) -> Layout:
         """The paths inside. Those of plain sandboxes begin with ``~``, the session's own folder."""
         return bubblewrap.LAYOUT if self._bubblewrap else plain.LAYOUT
+
+    def unenforceable(self, environment: Json) -> str | None:
+        """Limits of networking cannot be enforced: the network is this machine's own."""
+        if (environment.get("networking") or {}).get("type") == "limited":
+            return "process sandboxes share this machine's network; use FREEHOLD_SANDBOX=docker"
+        return None
 
     async def prepare(self) -> None:
         """Nothing: a toolbox starts fast enough."""

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import AsyncIterator, Container, Sequence
 from datetime import UTC, datetime
 
+from freehold.core.events import Json
 from freehold.errors import (
     FileChanged,
     PlacementRefused,
@@ -211,6 +212,9 @@ class ScriptedSandboxProvider:
         machine = self._machines.pop(session_id, None)
         if machine is not None:
             machine.lose()
+
+    def unenforceable(self, environment: Json) -> str | None:
+        """Nothing: what does not exist reaches no network."""
 
     async def prepare(self) -> None:
         """Nothing to make ready."""
