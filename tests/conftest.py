@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.support.running import Served
 
-pytest_plugins = ["tests.docker_engine", "tests.postgres"]
+pytest_plugins = ["tests.docker_engine", "tests.docker_gate", "tests.postgres"]
 
 
 @pytest.fixture

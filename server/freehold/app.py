@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
@@ -15,11 +15,12 @@ from fastapi import FastAPI
 
 from freehold import __version__, api, tls
 from freehold.api.deps import ApiServices
+from freehold.blobs import build_blobs
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
 from freehold.dispatch.timers import Timers
-from freehold.errors import ConfigurationError
+from freehold.errors import BlobsUnavailable, ConfigurationError
 from freehold.harness.backoff import Backoff
 from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
@@ -29,7 +30,9 @@ from freehold.harness.sessions import Sessions
 from freehold.harness.validation import CredentialValidator
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
+from freehold.ports.furnishing import Furnisher
 from freehold.ports.model import Model, Relay
+from freehold.ports.outputs import Outputs
 from freehold.ports.sandbox import SandboxProvider
 from freehold.ports.web import Web
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
@@ -38,6 +41,8 @@ from freehold.settings import Settings
 from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
+from freehold.store.file_library import FileLibrary
+from freehold.store.outputs import SqlOutputs
 from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.timers import SqlTimers
 from freehold.web.service import build_web
@@ -100,6 +105,8 @@ def create_app(
     model: Model | None = None,
     sandboxes: SandboxProvider | None = None,
     web: Web | None = None,
+    furnishers: Sequence[Furnisher] = (),
+    outputs: Outputs | None = None,
 ) -> FastAPI:
     """A server, ready to be served; starting it migrates the database and takes up work.
 
@@ -108,6 +115,8 @@ def create_app(
         model: Instead of the model that the settings name.
         sandboxes: Instead of the provider that the settings name.
         web: Instead of the web that the settings name.
+        furnishers: Put things into sandboxes after those of the server's own.
+        outputs: Keeps what agents deliver, instead of the Files API.
 
     Raises:
         ConfigurationError: the settings contradict each other or the machine.
@@ -125,6 +134,8 @@ def create_app(
     credentials = SqlCredentialStore(database, sealer)
     http = Http(tls.context(settings.extra_ca_certs), McpNetwork(settings.resolved_mcp_networks))
     keyring = Keyring(credentials, HttpTokenEndpoint(http), clock)
+    blobs = build_blobs(settings)
+    files = FileLibrary(database, blobs, clock)
     relay = model if isinstance(model, Relay) else None
     web = web or build_web(settings, relay)
     services = ApiServices(
@@ -140,6 +151,7 @@ def create_app(
         relay=relay,
         sealer=sealer,
         validator=CredentialValidator(keyring, HttpMcpProber(http)),
+        files=files,
     )
     driver = Driver(
         log=event_log,
@@ -155,6 +167,10 @@ def create_app(
         catalog=catalog,
         web=web,
         auto_model=settings.auto_model,
+        # In the order in which the system prompt tells of them (spec 22.4).
+        furnishers=[*furnishers],
+        outputs=outputs or SqlOutputs(database, files),
+        files=files,
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 
@@ -165,6 +181,9 @@ def create_app(
             await database.migrate()
             if resealed := await credentials.reseal():
                 log.info("sealed %d secrets with the newest key", resealed)
+            await blobs.prepare()
+            stack.push_async_callback(blobs.close)
+            stack.push_async_callback(files.close)
             stack.push_async_callback(model.close)
             stack.push_async_callback(sandboxes.close)
             stack.push_async_callback(web.close)
@@ -175,6 +194,7 @@ def create_app(
                 asyncio.create_task(dispatcher.serve(driver.wake), name="dispatcher"),
                 asyncio.create_task(timers.run(), name="timers"),
                 asyncio.create_task(_purge(event_log, clock), name="purge"),
+                asyncio.create_task(_tidy(files), name="files"),
             ]
             stack.push_async_callback(_end, background)
             yield
@@ -197,6 +217,19 @@ async def _sweep_sandboxes(event_log: SqlEventLog, sandboxes: SandboxProvider) -
 async def _purge(event_log: SqlEventLog, clock: SystemClock) -> None:
     while True:
         await event_log.purge_deleted(clock.now() - DELETED_KEPT)
+        await asyncio.sleep(PURGE_EVERY)
+
+
+async def _tidy(files: FileLibrary) -> None:
+    """Remove what has expired and, also of servers that died, contents that no file has."""
+    while True:
+        try:
+            if removed := await files.expire() + await files.sweep():
+                log.info("removed the contents of %d files that expired or were deleted", removed)
+        except BlobsUnavailable as error:
+            log.warning("contents of files that nobody has could not be removed: %s", error)
+        except Exception:
+            log.exception("tidying up files failed")
         await asyncio.sleep(PURGE_EVERY)
 
 

@@ -9,7 +9,10 @@
     │   ├── NotFound                404 not_found_error
     │   ├── MethodNotAllowed        405 invalid_request_error
     │   ├── Conflict                409 conflict_error
+    │   │   ├── MemoryPathConflict          409 memory_path_conflict_error
+    │   │   └── MemoryPreconditionFailed    409 memory_precondition_failed_error
     │   ├── RequestTooLarge         413 request_too_large
+    │   ├── RangeNotSatisfiable     416 invalid_request_error
     │   ├── RateLimited             429 rate_limit_error
     │   └── Overloaded              529 overloaded_error
     ├── SequenceConflict            an append found the log longer than it expected
@@ -23,6 +26,8 @@
     │   └── McpUnauthorized         the server does not take the credential, or wants one
     ├── TokenRefreshFailed          an OAuth access token could not be renewed
     ├── SecretUnreadable            no configured key opens a stored secret
+    ├── BlobMissing                 there is no content under a key
+    ├── BlobsUnavailable            the store of contents cannot be had, or is full
     └── ConfigurationError          a setting is wrong; the message says how to mend it
 
 One handler (``freehold.api.errors``) renders an :class:`ApiError` as the API's envelope. The
@@ -31,6 +36,7 @@ others never reach a client as they are: the harness turns them into events.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -49,6 +55,8 @@ class ApiError(FreeholdError):
 
     status: ClassVar[int] = 500
     error_type: ClassVar[str] = "api_error"
+    fields: Mapping[str, str] = {}
+    """What stands beside ``message`` in the envelope, for the few errors that say more."""
 
     def __init__(
         self,
@@ -111,11 +119,36 @@ class Conflict(ApiError):
     error_type = "conflict_error"
 
 
+class MemoryPathConflict(Conflict):
+    """Another memory has the path, or one of the two paths is a prefix of the other (spec 15.3)."""
+
+    error_type = "memory_path_conflict_error"
+
+    def __init__(self, message: str, *, memory_id: str, path: str) -> None:
+        super().__init__(message, should_retry=False)
+        self.fields = {"conflicting_memory_id": memory_id, "conflicting_path": path}
+
+
+class MemoryPreconditionFailed(Conflict):
+    """The memory does not have the content that the request expects (spec 15.3)."""
+
+    error_type = "memory_precondition_failed_error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, should_retry=False)
+
+
 class RequestTooLarge(ApiError):
     """The body is over the limit of its route (spec 1.7)."""
 
     status = 413
     error_type = "request_too_large"
+
+
+class RangeNotSatisfiable(InvalidRequest):
+    """The part of a file that was asked for lies outside of it (RFC 9110, section 15.5.17)."""
+
+    status = 416
 
 
 class RateLimited(ApiError):
@@ -210,6 +243,22 @@ class SandboxLost(SandboxError):
     """The sandbox that was in use is gone; calls that ran in it have no result."""
 
 
+class PlacementRefused(SandboxError):
+    """The server may not put or delete something there, or nothing would keep the agent from it."""
+
+
+class TooManyFiles(SandboxError):
+    """A folder of a sandbox holds more than is looked at; the message has the number."""
+
+
+class FileChanged(SandboxError):
+    """A file of a sandbox changed while it was read."""
+
+
+class FurnishingFailed(SandboxUnavailable):
+    """A sandbox is there, and what the session was promised could not be put into it."""
+
+
 class McpError(FreeholdError):
     """An MCP server could not be asked. The message holds no part of a credential."""
 
@@ -243,6 +292,14 @@ class TokenRefreshFailed(FreeholdError):
 
 class SecretUnreadable(FreeholdError):
     """A stored secret cannot be opened: its key is not among those that are configured."""
+
+
+class BlobMissing(FreeholdError):
+    """There is no content under this key."""
+
+
+class BlobsUnavailable(FreeholdError):
+    """The store of contents cannot be had, or takes no more. The message holds no credential."""
 
 
 class ConfigurationError(FreeholdError):

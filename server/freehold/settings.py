@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from freehold.core.addresses import LOOPBACK, Network, parse_network
+from freehold.core.domains import allowed_host_problem
 
 CONFIG_VARIABLE = "FREEHOLD_CONFIG"
 DEFAULT_CONFIG_FILE = "freehold.toml"
@@ -52,6 +53,42 @@ class Settings(BaseSettings):
         default=None,
         description="SQLAlchemy URL: `sqlite+aiosqlite:///FILE` or `postgresql+psycopg://…`. "
         "Default: `freehold.db` in the data directory.",
+    )
+    blobs: Literal["files", "s3"] = Field(
+        default="files",
+        description="Where the contents of files are kept: `files` (in the data directory) or "
+        "`s3` (a bucket of any S3-compatible store).",
+    )
+    blobs_bucket: str | None = Field(
+        default=None, description="The bucket, where `blobs` is `s3`; it must exist."
+    )
+    blobs_prefix: str = Field(
+        default="", description="What all keys in the bucket begin with, such as `freehold/`."
+    )
+    blobs_endpoint_url: str | None = Field(
+        default=None, description="URL of the S3-compatible store. Default: Amazon's."
+    )
+    blobs_region: str | None = Field(
+        default=None, description="Region of the bucket. Default: AWS's own settings, `us-east-1`."
+    )
+    blobs_access_key: SecretStr | None = Field(
+        default=None,
+        description="Access key id for the bucket. Default: where AWS's own tools look for keys.",
+    )
+    blobs_secret_key: SecretStr | None = Field(
+        default=None, description="Secret access key for the bucket."
+    )
+    blobs_addressing: Literal["auto", "path", "virtual"] = Field(
+        default="auto",
+        description="Whether the bucket is part of the host name (`virtual`) or of the path.",
+    )
+    file_max_mb: int = Field(
+        default=500, ge=1, description="Largest file that can be uploaded, in MiB."
+    )
+    files_total_mb: int = Field(
+        default=1_048_576,
+        ge=1,
+        description="How much all files may take together, in MiB; more is refused.",
     )
     model: str = Field(
         default="upstream",
@@ -133,7 +170,18 @@ class Settings(BaseSettings):
     sandbox_pids: int = Field(default=512, ge=16, description="Process limit of a sandbox.")
     sandbox_network: str = Field(
         default="bridge",
-        description="Docker network of the sandboxes; `none` cuts them off.",
+        description="Docker network of the sandboxes, and of the egress gate by which those with "
+        "limited networking go; `none` cuts them off.",
+    )
+    gate_image: str = Field(
+        default="freehold-gate:latest",
+        description="Docker image of the egress gate, which enforces limited networking.",
+    )
+    package_hosts: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        default=None,
+        description="Hosts that `allow_package_managers` opens, separated by commas, each a host "
+        "or `*.domain`. Default: those that the package managers of the sandbox image are "
+        "configured to use.",
     )
     sandbox_warm: int = Field(
         default=1,
@@ -142,6 +190,17 @@ class Settings(BaseSettings):
         description="How many Docker sandboxes to keep started for sessions to come, so that a "
         "session's first tool call need not wait for one; 0 keeps none. Each takes some 20 MB of "
         "memory while it waits.",
+    )
+    sandbox_build_network: str = Field(
+        default="bridge",
+        description="Docker network in which the packages of environments (`config.packages`) are "
+        "installed; it must reach their registries. Never the host's.",
+    )
+    sandbox_packages_keep: float = Field(
+        default=14.0,
+        ge=0,
+        description="Days for which the image with an environment's packages is kept that no "
+        "session asks for.",
     )
     web_fetch: bool = Field(
         default=True,
@@ -167,8 +226,8 @@ class Settings(BaseSettings):
     )
     trusted_networks: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Ranges of internal addresses, as CIDR, that `web_fetch` and MCP connections "
-        "may go to. None: public addresses only.",
+        description="Ranges of internal addresses, as CIDR, that `web_fetch`, MCP connections and "
+        "sandboxes with limited networking may go to. None: public addresses only.",
     )
     mcp_networks: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         default=None,
@@ -206,7 +265,15 @@ class Settings(BaseSettings):
             return value and ()
         return tuple(str(parse_network(text)) for text in value)
 
-    @field_validator("api_keys", "trusted_networks", "mcp_networks", mode="before")
+    @field_validator("package_hosts", mode="after")
+    @classmethod
+    def _are_hosts(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for text in value or ():
+            if (problem := allowed_host_problem(text)) is not None:
+                raise ValueError(f"{text}: {problem}")
+        return value
+
+    @field_validator("api_keys", "trusted_networks", "mcp_networks", "package_hosts", mode="before")
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):

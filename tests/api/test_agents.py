@@ -238,7 +238,7 @@ ACCEPTED: list[dict[str, Any]] = [
     {"tools": [custom(f"t{n}") for n in range(128)]},
     {"tools": [custom("x" * 128, description="x" * 1024)]},
     {"tools": [custom(input_schema={"type": "object", "title": "T", "additionalProperties": False, "properties": {"a": {"const": {"$ref": 1}}}})]},
-    {"skills": [{"type": "custom", "skill_id": "s" * 64, "version": "v" * 64}] * 20, "tools": [TOOLSET]},
+    {"skills": [{"type": "anthropic", "skill_id": "xlsx", "version": "latest"}] * 20, "tools": [TOOLSET]},
     {"multiagent": None, "tools": None, "mcp_servers": None, "skills": None, "metadata": None},
 ]  # fmt: skip
 

@@ -121,15 +121,6 @@ class TestSend:
         answer = http.post(url(running), json={"events": [said("x")] * 50})
         assert len(answer.json()["data"]) == 50
 
-    def test_files_are_not_there_yet(self, http: httpx.Client, session: Any) -> None:
-        event = block(type="image", source={"type": "file", "file_id": "file_x"})
-        refused(
-            http.post(url(session), json={"events": [said("x"), event]}),
-            400,
-            "events[1].content[0].source: this version of Freehold has no Files API; send the "
-            "data itself as a `base64` or `text` source",
-        )
-
     @pytest.mark.parametrize(
         "event",
         [

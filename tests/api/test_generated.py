@@ -32,7 +32,14 @@ def _configuration(server: Served) -> str:
     environment = client.beta.environments.create(name="generated")
     session = client.beta.sessions.create(agent=agent.id, environment_id=environment.id)
     (thread,) = client.beta.sessions.threads.list(session.id)
+    store = client.beta.memory_stores.create(name="generated")
+    memory = client.beta.memory_stores.memories.create(store.id, path="/a/b", content="x")
     return f"""
+[[operations]]
+include-path-regex = "/v1/memory_stores/.*(?<!archive)$"
+exclude-method = "DELETE"
+parameters = {{ "path.memory_store_id" = "{store.id}", "path.memory_id" = "{memory.id}", "path.memory_version_id" = "{memory.memory_version_id}" }}
+
 [[operations]]
 include-path-regex = "/v1/(agents|sessions)/.*(?<!archive)$"
 exclude-method = "DELETE"

@@ -285,7 +285,6 @@ class TestCreateRefused:
         ("config", "part"),
         [
             ({"type": "self_hosted"}, "config.type"),
-            ({"type": "cloud", "networking": {"type": "limited"}}, "config.networking"),
             ({"type": "cloud", "packages": {"apt": ["jq"]}}, "config.packages"),
         ],
     )
@@ -298,6 +297,26 @@ class TestCreateRefused:
         assert message.startswith(f"environment_id: {made['id']} ")
         assert part in message
         refused(answer, 400, message)
+
+    def test_mcp_servers_must_be_open_to_a_limited_environment(
+        self, http: httpx.Client, agent: Any
+    ) -> None:
+        servers = [{"type": "url", "name": "docs", "url": "https://mcp.example.com/x"}]
+        tools = [{"type": "mcp_toolset", "mcp_server_name": "docs"}]
+        changed = {"type": "agent", "id": agent.id, "mcp_servers": servers, "tools": tools}
+        changed["type"] = "agent_with_overrides"
+        for hosts, status in ((["*.example.com"], 200), (["example.com"], 400)):
+            networking = {"type": "limited", "allowed_hosts": hosts}
+            config = {"type": "cloud", "networking": networking}
+            made = http.post("/v1/environments", json={"name": "E", "config": config}).json()
+            answer = http.post(URL, json={"agent": changed, "environment_id": made["id"]})
+            assert answer.status_code == status, answer.text
+        refused(
+            answer,
+            400,
+            'MCP server host(s) blocked by environment network policy: "docs" (mcp.example.com). '
+            "Add these hosts to the environment's allowed_hosts, or set allow_mcp_servers=true.",
+        )
 
     @pytest.mark.parametrize(
         ("fields", "start"),

@@ -50,4 +50,7 @@ def test_the_article_program_from_typescript(server: Served, node: str) -> None:
     assert "All done." in told["said"]
     assert told["status"] == "idle"
     assert told["usage"]["output_tokens"] > 0
+    assert told["files"] == ["notes.md"]
+    assert (told["uploaded"]["mime_type"], told["uploaded"]["size_bytes"]) == ("text/markdown", 7)
+    assert told["deleted"] == {"id": told["uploaded"]["id"], "type": "file_deleted"}
     assert told["missing"] == {"name": "NotFoundError", "status": 404}

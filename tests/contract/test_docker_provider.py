@@ -79,9 +79,16 @@ async def test_it_describes_itself(provider: DockerSandboxProvider, docker_image
     assert provider.name == "docker"
     assert docker_image in provider.description
     findings = {f.name: f for f in await provider.check()}
-    assert {"engine", "image", "storage", "runtime", "limits", "isolation", "network"} == {
-        *findings
-    }
+    assert {
+        "engine",
+        "image",
+        "packages",
+        "storage",
+        "runtime",
+        "limits",
+        "isolation",
+        "network",
+    } == {*findings}
     assert not [f for f in findings.values() if f.status == "error"]
 
 

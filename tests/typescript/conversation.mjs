@@ -1,5 +1,5 @@
 // The article's program, from the TypeScript SDK. Prints one JSON line for the test to read.
-import Anthropic from "@anthropic-ai/sdk";
+import Anthropic, { toFile } from "@anthropic-ai/sdk";
 
 const client = new Anthropic({ baseURL: process.env.BASE_URL, apiKey: "test", maxRetries: 0 });
 
@@ -42,6 +42,13 @@ try {
   missing = { name: error.constructor.name, status: error.status };
 }
 
+const uploaded = await client.files.upload({
+  file: await toFile(Buffer.from("# Notes"), "notes.md", { type: "text/markdown" }),
+});
+const files = [];
+for await (const file of client.files.list({ limit: 1 })) files.push(file.filename);
+const deleted = await client.files.delete(uploaded.id);
+
 const last = await client.beta.sessions.retrieve(session.id);
 console.log(
   JSON.stringify({
@@ -52,5 +59,8 @@ console.log(
     status: last.status,
     usage: last.usage,
     missing,
+    files,
+    uploaded,
+    deleted,
   }),
 );

@@ -211,12 +211,12 @@ def a_thread(world: World) -> set[str]:
 
 
 @SERVED.shows(
-    *each("user.message/content/image/source", "base64", "url"),
-    *each("user.message/content/document/source", "base64", "text", "url"),
+    *each("user.message/content/image/source", "base64", "url", "file"),
+    *each("user.message/content/document/source", "base64", "text", "url", "file"),
 )
 def everything_a_user_may_show(world: World) -> set[str]:
     words = {"type": "text", "text": "look"}
-    return world.session().tell({"type": "user.message", "content": [*MEDIA, words]}).kinds
+    return world.session().tell({"type": "user.message", "content": [*media(world), words]}).kinds
 
 
 MEDIA: list[Json] = [
@@ -241,6 +241,17 @@ MEDIA: list[Json] = [
     {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "d"}},
     {"type": "document", "source": {"type": "url", "url": "https://example.com/a.pdf"}},
 ]
+
+
+def media(world: World) -> list[Json]:
+    """Images and documents in every way there is."""
+    image = world.sdk.files.upload(file=("a.png", PIXEL, "image/png"))
+    paper = world.sdk.files.upload(file=("a.pdf", PDF, "application/pdf"))
+    return [
+        *MEDIA,
+        {"type": "image", "source": {"type": "file", "file_id": image.id}},
+        {"type": "document", "source": {"type": "file", "file_id": paper.id}},
+    ]
 
 
 @SERVED.shows("system.message/content/text")
@@ -370,8 +381,8 @@ def an_mcp_tool_that_is_judged(world: World) -> set[str]:
 @SERVED.shows(
     "agent.custom_tool_use",
     "user.custom_tool_result/content/text",
-    *each("user.custom_tool_result/content/image/source", "base64", "url"),
-    *each("user.custom_tool_result/content/document/source", "base64", "text", "url"),
+    *each("user.custom_tool_result/content/image/source", "base64", "url", "file"),
+    *each("user.custom_tool_result/content/document/source", "base64", "text", "url", "file"),
     "user.custom_tool_result/content/search_result/content/text",
 )
 def everything_a_custom_tool_may_return(world: World) -> set[str]:
@@ -390,7 +401,7 @@ def everything_a_custom_tool_may_return(world: World) -> set[str]:
     }
     session = world.session(tool).tell(said("/tool look"))
     (call_id,) = session.last["stop_reason"]["event_ids"]
-    content = [{"type": "text", "text": "seen"}, *MEDIA, found]
+    content = [{"type": "text", "text": "seen"}, *media(world), found]
     result = {"type": "user.custom_tool_result", "custom_tool_use_id": call_id, "content": content}
     return session.tell(result).kinds
 

@@ -15,12 +15,15 @@ from freehold.api.agents.routes import router as agents
 from freehold.api.deps import ApiServices
 from freehold.api.environments.routes import router as environments
 from freehold.api.events.routes import router as events
+from freehold.api.files.routes import router as files
 from freehold.api.gate import Gate
 from freehold.api.health.routes import router as health
 from freehold.api.health.service import Watch
+from freehold.api.memory_stores.routes import router as memory_stores
 from freehold.api.messages.routes import router as messages
 from freehold.api.models.routes import router as models
 from freehold.api.sessions.routes import router as sessions
+from freehold.api.skills.routes import router as skills
 from freehold.api.threads.routes import router as threads
 from freehold.api.vaults.routes import router as vaults
 
@@ -44,6 +47,9 @@ def install(app: FastAPI, services: ApiServices) -> None:
         agents,
         environments,
         vaults,
+        files,
+        memory_stores,
+        skills,
         messages,
         models,
         health,
@@ -56,4 +62,5 @@ def install(app: FastAPI, services: ApiServices) -> None:
         keys=auth.Keys(services.settings.api_keys),
         organization_id=auth.organization_id(services.settings.resolved_database_url),
         mint=services.clock.mint,
+        file_bytes=services.settings.file_max_mb << 20,
     )

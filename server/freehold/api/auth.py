@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
-from freehold.core.ids import is_id
+from freehold.core.ids import ENTROPY_BYTES, encode, is_id
 from freehold.core.workspaces import DEFAULT_WORKSPACE
 from freehold.errors import InvalidRequest, NotFound, Unauthenticated
 
@@ -20,11 +20,13 @@ class Keys:
 
     def __init__(self, configured: Sequence[SecretStr]) -> None:
         self._digests = [_digest(key.get_secret_value()) for key in configured]
+        self._ids: dict[bytes, str] = {}
 
-    def check(self, x_api_key: str | None, authorization: str | None) -> None:
-        """Let the caller in.
+    def check(self, x_api_key: str | None, authorization: str | None) -> str:
+        """Let the caller in; the id of the key that opened (``apikey_…``).
 
-        Every configured key is compared, in constant time, whichever matches.
+        Every configured key is compared, in constant time, whichever matches. With none
+        configured there is one id for whatever is sent.
 
         Raises:
             Unauthenticated: no key, or not one of ours.
@@ -34,8 +36,11 @@ class Keys:
         bearer = token.strip() if scheme.lower() == "bearer" else ""
         if not key and not bearer:
             raise Unauthenticated("x-api-key header is required", should_retry=False)
-        if not self._digests or self._knows(key) or self._knows(bearer):
-            return
+        if not self._digests:
+            return self._id(_digest(""))
+        for candidate in (key, bearer):
+            if self._knows(candidate):
+                return self._id(_digest(candidate))
         raise Unauthenticated(
             "invalid x-api-key" if key else "Invalid bearer token", should_retry=False
         )
@@ -46,6 +51,18 @@ class Keys:
         digest = _digest(candidate)
         matches = [hmac.compare_digest(digest, known) for known in self._digests]
         return any(matches)
+
+    def _id(self, digest: bytes) -> str:
+        if digest not in self._ids:
+            self._ids[digest] = key_id(digest)
+        return self._ids[digest]
+
+
+def key_id(digest: bytes) -> str:
+    """The id of a key, the same at every start; costly to make, so that nobody guesses keys."""
+    stretched = hashlib.scrypt(digest, salt=b"freehold api key id", n=2**12, r=8, p=1, dklen=16)
+    time_bytes = len(stretched) - ENTROPY_BYTES
+    return encode("apikey", int.from_bytes(stretched[:time_bytes], "big"), stretched[time_bytes:])
 
 
 def _digest(key: str) -> bytes:

@@ -8,9 +8,15 @@ from freehold.errors import InvalidRequest, NotFound
 
 HEADER = "anthropic-beta"
 MANAGED_AGENTS = "managed-agents-2026-04-01"
+FILES_API = "files-api-2025-04-14"
+"""Selects the shape that the list of files had before (spec 1.2)."""
 
 FAMILIES = ("agents", "environments", "sessions", "vaults")
 """First segments below ``/v1`` that do not exist without :data:`MANAGED_AGENTS`."""
+
+MEMORY = "agent-memory-2026-07-22"
+MEMORY_FAMILY = "memory_stores"
+"""Exists with :data:`MEMORY` or with :data:`MANAGED_AGENTS`; both together are refused."""
 
 PASSED_ON = ("messages",)
 """First segments below ``/v1`` whose betas are for the provider behind to judge (spec 21)."""
@@ -76,7 +82,17 @@ def require(path: str, named: frozenset[str]) -> None:
 
     Raises:
         NotFound: as any unknown path.
+        InvalidRequest: two are named of which the endpoint takes one.
     """
     family = path.removeprefix("/v1/").partition("/")[0]
+    if family == MEMORY_FAMILY:
+        match (MEMORY in named, MANAGED_AGENTS in named):
+            case (True, True):
+                raise InvalidRequest(
+                    f"`{MEMORY}` and `{MANAGED_AGENTS}` cannot be sent together in the "
+                    "`anthropic-beta` header on this endpoint."
+                )
+            case (False, False):
+                raise NotFound("Not found", should_retry=False)
     if family in FAMILIES and MANAGED_AGENTS not in named:
         raise NotFound("Not found", should_retry=False)

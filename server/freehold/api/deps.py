@@ -21,6 +21,7 @@ from freehold.ports.vaults import OpenedCredential, Verdict
 from freehold.settings import Settings
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader
+from freehold.store.file_library import FileLibrary
 from freehold.store.sealing import Sealer
 
 
@@ -87,6 +88,7 @@ class ApiServices:
     sealer: Sealer
     """Seals the secrets that clients give."""
     validator: Validator
+    files: FileLibrary
     catalog: Catalog = field(default_factory=Catalog)
     """What models can do and cost."""
     relay: Relay | None = None
@@ -105,3 +107,8 @@ def services(request: Request) -> ApiServices:
 def workspace_id(request: Request) -> str:
     """The workspace the caller works in; every query names it."""
     return cast(str, request.state.workspace_id)
+
+
+def api_key_id(request: Request) -> str:
+    """Which of the server's keys the caller used."""
+    return cast(str, request.state.api_key_id)

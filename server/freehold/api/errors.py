@@ -34,6 +34,7 @@ def render(error: ApiError, request_id: str | None) -> Response:
     if error.retry_after is not None:
         headers["retry-after"] = str(math.ceil(error.retry_after))
     body = envelope(error.error_type, error.message, error.details, request_id)
+    body["error"] |= error.fields
     return responses.json(body, error.status, headers)
 
 

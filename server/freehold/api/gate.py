@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 API_ROOT = "/v1"
-_DRAIN_BYTES = 2 * limits.BODY_BYTES
+UPLOADS = "/v1/files"
+_FORM_BYTES = 1 << 20
+"""What a form may have besides the file."""
 
 
 class Gate:
@@ -36,11 +38,13 @@ class Gate:
         keys: auth.Keys,
         organization_id: str,
         mint: Callable[[Prefix], str],
+        file_bytes: int = limits.BODY_BYTES,
     ) -> None:
         self._app = app
         self._keys = keys
         self._organization = organization_id.encode()
         self._mint = mint
+        self._file_bytes = file_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -59,7 +63,7 @@ class Gate:
                 (b"anthropic-organization-id", self._organization),
             ],
         )
-        body = _Body(receive)
+        body = _Body(receive, self._limit(scope))
         try:
             if _is_api(scope["path"]):
                 self._admit(scope, answer)
@@ -79,6 +83,11 @@ class Gate:
                 raise
             await errors.render_unexpected(request_id)(scope, receive, answer)
 
+    def _limit(self, scope: Scope) -> int:
+        if scope["path"] == UPLOADS and scope["method"] == "POST":
+            return self._file_bytes + _FORM_BYTES
+        return limits.BODY_BYTES
+
     def _admit(self, scope: Scope, answer: _Answer) -> None:
         single: dict[bytes, str] = {}
         named: list[str] = []
@@ -87,7 +96,9 @@ class Gate:
                 named.append(value.decode("latin-1"))
             elif name in (b"x-api-key", b"authorization", b"anthropic-workspace-id"):
                 single[name] = value.decode("latin-1")
-        self._keys.check(single.get(b"x-api-key"), single.get(b"authorization"))
+        scope["state"]["api_key_id"] = self._keys.check(
+            single.get(b"x-api-key"), single.get(b"authorization")
+        )
         workspace_id = auth.workspace(single.get(b"anthropic-workspace-id"))
         scope["state"]["workspace_id"] = workspace_id
         answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
@@ -116,35 +127,35 @@ class _Answer:
 class _Body:
     """``receive`` that counts the bytes of the request's body as they come."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
+        self._limit = limit
         self._count = 0
         self._ended = False
 
     def check_declared(self, scope: Scope) -> None:
         """Refuse a body that says beforehand that it is too large."""
         for name, value in scope["headers"]:
-            if name == b"content-length" and int(value) > limits.BODY_BYTES:
-                raise _too_large()
+            if name == b"content-length" and int(value) > self._limit:
+                raise self._too_large()
 
     async def __call__(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
             self._count += len(message.get("body", b""))
             self._ended = not message.get("more_body", False)
-            if self._count > limits.BODY_BYTES:
-                raise _too_large()
+            if self._count > self._limit:
+                raise self._too_large()
         return message
 
     async def drain(self) -> None:
         """Read what is left, within reason: clients look for an answer once they have sent all."""
-        while not self._ended and self._count <= _DRAIN_BYTES:
+        while not self._ended and self._count <= 2 * self._limit:
             message = await self._receive()
             self._count += len(message.get("body", b""))
             self._ended = message["type"] != "http.request" or not message.get("more_body", False)
 
-
-def _too_large() -> RequestTooLarge:
-    return RequestTooLarge(
-        f"Request body exceeds the maximum of {limits.BODY_BYTES // 2**20} MB", should_retry=False
-    )
+    def _too_large(self) -> RequestTooLarge:
+        return RequestTooLarge(
+            f"Request body exceeds the maximum of {self._limit // 2**20} MB", should_retry=False
+        )

@@ -5,6 +5,8 @@ Routes read bodies and queries by hand, so FastAPI cannot see them; :func:`opera
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from types import UnionType
 from typing import Any
 
 from fastapi import FastAPI
@@ -13,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from freehold import __version__
+from freehold.api.betas import MANAGED_AGENTS
 from freehold.api.requests import Query
 from freehold.api.schemas import ErrorEnvelope
 
@@ -36,7 +39,7 @@ _EVENT_STREAM = "text/event-stream"
 
 def operation(
     summary: str,
-    answer: type[BaseModel] | None,
+    answer: type[BaseModel] | UnionType | None,
     *,
     body: type[BaseModel] | None = None,
     query: type[Query] | None = None,
@@ -44,11 +47,15 @@ def operation(
     forbidden: bool = False,
     stream: str | None = None,
     beta: bool = True,
+    betas: Sequence[str] = (MANAGED_AGENTS,),
+    media_type: str = "application/json",
+    content: str | None = None,
 ) -> dict[str, Any]:
     """Arguments of a route decorator.
 
-    ``stream`` describes an answer of server-sent events instead of a JSON object; ``beta`` is
-    whether the endpoint needs the beta header.
+    ``stream`` describes an answer of server-sent events instead of a JSON object, ``content`` one
+    of a file's bytes; ``media_type`` is the body's; ``beta`` is whether the endpoint needs the beta
+    header, ``betas`` of which it must name one.
     """
     extra: dict[str, Any] = {}
     if body is not None:
@@ -56,9 +63,9 @@ def operation(
         schema = {"$ref": _REF.format(model=body.__name__)}
         extra["requestBody"] = {
             "required": True,
-            "content": {"application/json": {"schema": schema}},
+            "content": {media_type: {"schema": schema}},
         }
-    parameters = [_BETA] if beta else []
+    parameters = [_beta(betas)] if beta else []
     if query is not None:
         parameters += _parameters(query)
     if stream is not None:
@@ -75,6 +82,11 @@ def operation(
     if stream is not None:
         responses[200]["content"] = {_EVENT_STREAM: {"schema": {"type": "string"}}}
         responses[200]["description"] = stream
+    if content is not None:
+        binary = {"schema": {"type": "string", "format": "binary"}}
+        responses[200] |= {"description": content, "content": {"*/*": binary}}
+        responses[206] = {**responses[200], "description": "The part that `Range` asks for"}
+        responses[416] = {**responses[400], "description": "`Range` lies outside of the file"}
     return {
         "summary": summary,
         "response_model": answer,
@@ -84,13 +96,19 @@ def operation(
 
 
 _ERROR = {"application/json": {"schema": {"$ref": _REF.format(model="ErrorEnvelope")}}}
-_BETA = {
-    "name": "anthropic-beta",
-    "in": "header",
-    "required": True,
-    "description": "Comma-separated betas; must name `managed-agents-2026-04-01`.",
-    "schema": {"type": "string", "enum": ["managed-agents-2026-04-01"]},
-}
+
+
+def _beta(betas: Sequence[str]) -> dict[str, Any]:
+    names = " or ".join(f"`{name}`" for name in betas)
+    return {
+        "name": "anthropic-beta",
+        "in": "header",
+        "required": True,
+        "description": f"Comma-separated betas; must name {names}.",
+        "schema": {"type": "string", "enum": list(betas)},
+    }
+
+
 _LAST_EVENT_ID = {
     "name": "Last-Event-ID",
     "in": "header",

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
 from freehold.api import strict_json
-from freehold.api.validation import Dialect, refusal
+from freehold.api.validation import PLAIN, Dialect, refusal
 from freehold.core import times
 from freehold.errors import InvalidRequest
 
@@ -80,7 +80,7 @@ _ABSENT = object()
 
 
 async def _json(request: Request) -> Any:
-    _check_encoding(request.headers.get("content-encoding"))
+    check_encoding(request.headers.get("content-encoding"))
     data = await request.body()
     if not data.strip():
         return _ABSENT
@@ -91,7 +91,12 @@ async def _json(request: Request) -> Any:
         raise InvalidRequest(f"Failed to parse request body: {error}") from None
 
 
-def _check_encoding(encoding: str | None) -> None:
+def check_encoding(encoding: str | None) -> None:
+    """Refuse bodies that are compressed.
+
+    Raises:
+        InvalidRequest: the header says so.
+    """
     if encoding is not None and encoding.strip().lower() not in ("", "identity"):
         raise InvalidRequest(
             "Content-Encoding is not supported on this endpoint; send the body uncompressed",
@@ -144,6 +149,8 @@ def _is_list(annotation: Any) -> bool:
 
 def _query_refusal(error: ValidationError, model: type[Query]) -> InvalidRequest:
     finding = error.errors(include_url=False)[0]
+    if finding["type"] == PLAIN:
+        return InvalidRequest(finding["msg"])
     name = str(finding["loc"][0])
     path = name.removesuffix("[]")
     for part in finding["loc"][1:]:

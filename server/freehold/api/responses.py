@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -30,6 +30,7 @@ def page(
     prev_page: str | None = None,
     *,
     null_at_end: bool = False,
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
     """A page of a list. Without a next page the key is left out, or ``null`` (spec 1.8)."""
     return spliced(
@@ -37,6 +38,7 @@ def page(
         next_page,
         prev_page,
         null_at_end=null_at_end,
+        more=more,
     )
 
 
@@ -46,9 +48,12 @@ def spliced(
     prev_page: str | None = None,
     *,
     null_at_end: bool = False,
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
-    """A page of objects that are JSON already."""
+    """A page of objects that are JSON already; ``more`` are fields beside ``data``."""
     parts = [b'{"data":[', b",".join(data), b"]"]
+    for name, value in (more or {}).items():
+        parts.append(b"," + orjson.dumps(name) + b":" + orjson.dumps(value))
     if next_page is not None or null_at_end:
         parts.append(b',"next_page":' + orjson.dumps(next_page))
     if prev_page is not None:

@@ -53,6 +53,8 @@ class ErrorBody(BaseModel):
         "permission_error",
         "not_found_error",
         "conflict_error",
+        "memory_path_conflict_error",
+        "memory_precondition_failed_error",
         "request_too_large",
         "rate_limit_error",
         "api_error",
@@ -61,6 +63,9 @@ class ErrorBody(BaseModel):
     message: str
     details: dict[str, Any] = Field(default_factory=dict)
     """Often has a string ``error_code``."""
+    conflicting_memory_id: str = ""
+    conflicting_path: str = ""
+    """Only of ``memory_path_conflict_error``."""
 
 
 class ErrorEnvelope(BaseModel):

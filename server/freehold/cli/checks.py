@@ -19,6 +19,7 @@ from alembic.script import ScriptDirectory
 
 from freehold import __version__
 from freehold.app import build_sandboxes
+from freehold.blobs import build_blobs
 from freehold.cli import configuration, listening
 from freehold.errors import FreeholdError
 from freehold.models import build_catalog, build_model
@@ -46,6 +47,7 @@ async def findings() -> list[Finding]:
     found += await _guarded("model", _model, settings)
     found += await _guarded("sandbox", _sandbox, settings)
     found += await _guarded("web", _web, settings)
+    found += await _guarded("blobs", _blobs, settings)
     found.append(_mcp(settings))
     return found
 
@@ -222,6 +224,14 @@ async def _model(settings: Settings) -> list[Finding]:
     finally:
         await model.close()
     return [*(_renamed("model", f) for f in found), *_unpriced(settings)]
+
+
+async def _blobs(settings: Settings) -> list[Finding]:
+    store = build_blobs(settings)
+    try:
+        return await store.check()
+    finally:
+        await store.close()
 
 
 async def _web(settings: Settings) -> list[Finding]:

@@ -57,6 +57,9 @@ def secrets(settings: Settings) -> list[str]:
     found += table_secrets(settings)
     if settings.secret_key is not None:
         found += [part.strip() for part in settings.secret_key.get_secret_value().split(",")]
+    for key in (settings.blobs_access_key, settings.blobs_secret_key):
+        if key is not None:
+            found.append(key.get_secret_value())
     if settings.web_search_api_key is not None:
         found.append(settings.web_search_api_key.get_secret_value())
     return found

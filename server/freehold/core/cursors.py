@@ -11,7 +11,8 @@ from zlib import crc32
 
 _PREFIX = "page_"
 _CHECK_BYTES = 4
-_MAX_LENGTH = 1024
+_MAX_LENGTH = 8192
+"""Some places are paths of up to 1,024 bytes, which JSON escapes may make six times as long."""
 
 Order = Literal["asc", "desc"]
 Direction = Literal["next", "prev"]

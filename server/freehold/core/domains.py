@@ -94,6 +94,18 @@ def allowed_host_problem(text: str) -> str | None:
     return problem
 
 
+def covers(entry: str, host: str) -> bool:
+    """Whether an ``allowed_hosts`` entry covers a host (spec 3.2).
+
+    An entry is a host or ``*.domain``, which covers every depth below the domain and never the
+    domain itself.
+    """
+    entry, host = entry.lower().removesuffix("."), host.lower().removesuffix(".")
+    if entry.startswith("*."):
+        return host.endswith(entry[1:]) and len(host) >= len(entry)
+    return host == entry
+
+
 def is_ip(text: str) -> bool:
     """Whether the text is an IPv4 or IPv6 address, with or without brackets."""
     try:

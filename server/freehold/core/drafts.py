@@ -43,6 +43,12 @@ class Draughtsman:
         self._now = now
         self._origin = origin
 
+    def copy(self) -> Draughtsman:
+        """Another one at the same point, to be carried on in its place."""
+        other = Draughtsman(self.state, now=self._now, mint=self.mint, origin=self._origin)
+        other.records = list(self.records)
+        return other
+
     def write(self, *drafts: Draft) -> list[Record]:
         """Append the drafts; the new records."""
         written: list[Record] = []

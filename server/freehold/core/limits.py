@@ -75,3 +75,34 @@ OAUTH_SCOPE = 8192
 SECRET_NAME = 255
 CREDENTIAL_HOSTS = 16
 """Spec 14.2, 14.3, appendix A; the length of a variable's name is ours."""
+
+FILENAME = 255
+FILES_PAGE_MAX = 1000
+FILE_IDS = 100
+FILE_LIFETIME_MIN = 3_600
+FILE_LIFETIME_MAX = 7_776_000
+FILE_DOCUMENTS = 100
+"""Spec 17, 5.2: names, pages, seconds until a file expires, documents from files in a request."""
+FILE_IN_MESSAGE = 24 * 1024 * 1024
+"""Largest file that content may name: as base64 it fills what the Messages API takes at once."""
+MEMORY_STORE_NAME = 255
+MEMORY_STORE_DESCRIPTION = 1024
+MEMORY_PATH_BYTES = 1024
+MEMORY_PATH_SEGMENTS = 20
+MEMORY_CONTENT_BYTES = 102_400
+MEMORIES_PER_STORE = 2_000
+MEMORIES_FULL_PAGE = 20
+MEMORY_STORES_PER_SESSION = 8
+MEMORY_INSTRUCTIONS = 4096
+"""Spec 15.3, 9.2, appendix A."""
+SKILL_BYTES = 30 * 1024 * 1024
+SKILL_FILES = 2000
+SKILL_PATH = 1024
+SKILL_PATH_PART = 255
+SKILL_NAME = 64
+SKILL_DISPLAY_NAME = 255
+SKILL_DESCRIPTION = 1024
+SKILL_FRONTMATTER = 64 * 1024
+SKILLS_PAGE_MAX = 1000
+"""Spec 1.7, 1.8, 16. The bytes are those of an upload and those of what it unpacks to; files,
+paths and the length of the frontmatter are ours."""

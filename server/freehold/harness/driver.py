@@ -16,22 +16,28 @@ from freehold.core.catalog import Catalog
 from freehold.core.commands import CallModel, Compact, ListTools, RunTool, Write
 from freehold.core.decide import MAX_ROUNDS, decide, tool_error
 from freehold.core.drafts import Draft, Draughtsman
-from freehold.core.events import CallStarted
+from freehold.core.events import CallStarted, SessionStatusIdle
 from freehold.core.mcp import unlisted
 from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall, SessionState
 from freehold.errors import SandboxUnavailable
+from freehold.harness.attachments import Attachments
 from freehold.harness.backoff import Backoff
+from freehold.harness.furnishing import Furnishing
 from freehold.harness.judge import Judge
 from freehold.harness.mcp import LOST, McpTools
 from freehold.harness.model_turn import Sampler
+from freehold.harness.outputs import Harvester
 from freehold.harness.sessions import Fenced, SessionGone, SessionHandle, Sessions
 from freehold.harness.tools import Hands, attached, lost, unavailable
 from freehold.harness.web import WebTools, is_web_call
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout, Subscription
+from freehold.ports.files import FileReader
+from freehold.ports.furnishing import Furnisher
 from freehold.ports.log import EventLog, Transaction
 from freehold.ports.model import Model
+from freehold.ports.outputs import Outputs
 from freehold.ports.sandbox import SandboxProvider
 from freehold.ports.web import Web
 
@@ -72,6 +78,16 @@ def stray_call(state: SessionState) -> OpenCall | None:
     return call
 
 
+def ends_turn(pen: Draughtsman) -> bool:
+    """Whether what is about to be written tells the client that the session waits for it."""
+    return any(isinstance(record.event, SessionStatusIdle) for record in pen.records)
+
+
+def in_sandbox(work: Work) -> bool:
+    """Whether it may leave something in the sandbox."""
+    return isinstance(work, RunTool) and work.call.kind == "builtin" and not is_web_call(work.call)
+
+
 @dataclass(frozen=True)
 class _Job:
     """A session at work: where it stands, and how long its log was when this wake found it."""
@@ -101,10 +117,15 @@ class Driver:
         max_rounds: int = MAX_ROUNDS,
         catalog: Catalog | None = None,
         auto_model: str | None = None,
+        furnishers: Sequence[Furnisher] = (),
+        outputs: Outputs | None = None,
+        files: FileReader | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
-        self._hands = Hands(sandboxes)
+        furnishing = Furnishing(furnishers)
+        self._hands = Hands(sandboxes, furnishing)
+        self._harvester = None if outputs is None else Harvester(outputs)
         catalog = catalog or Catalog()
         self._web = WebTools(web, log, catalog)
         self._mcp = mcp
@@ -117,7 +138,9 @@ class Driver:
             catalog,
             web,
             Judge(model, auto_model, catalog),
+            Attachments(files, clock),
             compact_at,
+            furnishing,
         )
         self._fanout = fanout
         self._clock = clock
@@ -146,6 +169,8 @@ class Driver:
         facts: Sequence[Draft] = ()
         found: int | None = None
         stopped = False
+        # Taken up in the middle, it may have been after a call.
+        unharvested = False
         while True:
             spec = await handle.spec()
             servers = [server["name"] for server in spec.agent["mcp_servers"]]
@@ -153,22 +178,47 @@ class Driver:
                 pen = await self._pen(handle, tx)
                 if found is None:
                     found = pen.state.seq
+                    unharvested = pen.state.status == "running"
                 pen.write(*facts)
+                happened = pen.copy()
                 stray = None if stopped else stray_call(pen.state)
                 work = None if stray else plan(pen, servers, self._max_rounds)
+                harvest = unharvested and self._harvester is not None and ends_turn(pen)
+                if harvest:
+                    # That the turn has ended is written once its outputs are kept: should we die
+                    # in between, the next server finds it running and looks again.
+                    pen = happened
                 await handle.save(tx, pen)
             if stray is not None:
                 await self._hands.stop(handle, stray)
                 facts, stopped = (), True
                 continue
+            if harvest:
+                await self._harvest(handle)
+                facts, unharvested = (), False
+                continue
             stopped = False
             if work is None:
                 break
+            unharvested = unharvested or in_sandbox(work)
             job = _Job(handle, listener, pen.state, found)
             facts = await self._carry_out(job, work)
         if pen.state.abandoned:
             await self._let_go(handle.session_id)
             self._sessions.forget(handle.session_id)
+
+    async def _harvest(self, handle: SessionHandle) -> None:
+        """Keep what the agent delivered in the sandbox that its calls ran in, if it is there."""
+        known = (await handle.state()).sandbox_id
+        if self._harvester is None or known is None:
+            return
+        try:
+            sandbox = await self._hands.attach(handle)
+        except SandboxUnavailable as error:
+            log.warning("outputs of %s cannot be had: %s", handle.session_id, error)
+            return
+        if sandbox.identity == known:
+            await self._harvester.harvest(await handle.spec(), sandbox)
 
     async def _let_go(self, session_id: str) -> None:
         await self._mcp.forget(session_id)

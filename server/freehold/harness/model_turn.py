@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from freehold.core.catalog import Catalog
@@ -29,13 +29,16 @@ from freehold.core.prices import Rates
 from freehold.core.state import SessionState
 from freehold.core.web_tools import offered
 from freehold.errors import ModelError
+from freehold.harness.attachments import Attachments
 from freehold.harness.backoff import Backoff
+from freehold.harness.furnishing import Furnishing
 from freehold.harness.judge import Judge
 from freehold.harness.prompt import SUMMARY_PREFACE, build_request, build_summary_request
 from freehold.harness.sessions import SessionHandle
 from freehold.harness.sketch import EventIds, Sketch
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
+from freehold.ports.log import SessionSpec
 from freehold.ports.model import Model, ModelEvent, ModelRequest, ModelResponse
 from freehold.ports.sandbox import Layout
 from freehold.ports.web import Web
@@ -62,8 +65,11 @@ class Sampler:
     catalog: Catalog
     web: Web
     judge: Judge
+    attachments: Attachments
     compact_at: float = 0.8
     """Share of the model's window at which the conversation is summed up."""
+    furnishing: Furnishing = field(default_factory=Furnishing)
+    """Tells what the sandbox was given."""
 
     async def sample(self, handle: SessionHandle, state: SessionState) -> list[Draft]:
         """Sample once for the request whose span is open; the events that close it."""
@@ -74,9 +80,17 @@ class Sampler:
         transcript = await handle.transcript()
         tools = spec.agent["tools"]
         mcp_tools = mcp_offered(tools, transcript.mcp_tools)
-        request = build_request(spec, transcript.messages, self.layout, self.web.offers, mcp_tools)
+        request = build_request(
+            spec,
+            transcript.messages,
+            self.layout,
+            self.web.offers,
+            mcp_tools,
+            contents=await self.furnishing.blocks(spec),
+        )
         sketch = Sketch(handle.session_id, state.seq, self.fanout, self.clock)
         try:
+            request = await self._with_files(spec, request)
             response = await _complete(self.model.stream(request), sketch)
         except ModelError as error:
             return self._failed(handle, state, span_id, error)
@@ -108,13 +122,23 @@ class Sampler:
         transcript = await handle.transcript()
         mcp_tools = mcp_offered(spec.agent["tools"], transcript.mcp_tools)
         request = build_summary_request(
-            spec, transcript.messages, self.layout, self.web.offers, mcp_tools
+            spec,
+            transcript.messages,
+            self.layout,
+            self.web.offers,
+            mcp_tools,
+            contents=await self.furnishing.blocks(spec),
         )
         try:
+            request = await self._with_files(spec, request)
             response = await _complete(self.model.stream(request), None)
             return compacted(span_id, response, self._rates(request, response))
         except ModelError as error:
             return self._failed(handle, state, span_id, error)
+
+    async def _with_files(self, spec: SessionSpec, request: ModelRequest) -> ModelRequest:
+        messages = await self.attachments.shown(spec.workspace_id, request.messages)
+        return replace(request, messages=messages)
 
     def _rates(self, request: ModelRequest, response: ModelResponse) -> Rates | None:
         price = self.catalog.price(response.billed_as or request.model)

@@ -21,12 +21,15 @@ def build_request(
     layout: Layout,
     web: Collection[str] = (),
     mcp_tools: Sequence[OfferedTool] = (),
+    *,
+    contents: Sequence[str] = (),
 ) -> ModelRequest:
     """The next request of a session's primary thread.
 
     System text and tools depend on the session, the server and what MCP servers answered when
     they were asked (``mcp_tools``), so that they stay the same, byte for byte, from turn to turn.
-    ``web`` names the web tools that the server has.
+    ``web`` names the web tools that the server has, ``contents`` tells of what the server puts
+    into the sandbox.
     """
     agent = spec.agent
     model = agent["model"]
@@ -34,7 +37,7 @@ def build_request(
     return ModelRequest(
         model=model["id"],
         messages=list(messages),
-        system=system_blocks(agent, layout),
+        system=system_blocks(agent, layout, contents),
         tools=tool_definitions(offered(agent["tools"], web), spec.created_at)
         + [tool.definition for tool in mcp_tools],
         effort=effort["type"] if effort else None,
@@ -63,6 +66,8 @@ def build_summary_request(
     layout: Layout,
     web: Collection[str] = (),
     mcp_tools: Sequence[OfferedTool] = (),
+    *,
+    contents: Sequence[str] = (),
 ) -> ModelRequest:
     """The next request's conversation, with the wish to have it summed up at its end.
 
@@ -74,10 +79,10 @@ def build_summary_request(
         ending = [{"role": "user", "content": [*last["content"], wish]}]
     else:
         ending = [last, {"role": "user", "content": [wish]}]
-    return build_request(spec, [*earlier, *ending], layout, web, mcp_tools)
+    return build_request(spec, [*earlier, *ending], layout, web, mcp_tools, contents=contents)
 
 
-def system_blocks(agent: Json, layout: Layout) -> list[Json]:
+def system_blocks(agent: Json, layout: Layout, contents: Sequence[str] = ()) -> list[Json]:
     """The agent's own text, then what it has to know of its surroundings (spec 22.4)."""
     blocks = [agent["system"]] if agent["system"] else []
     if enabled_builtins(agent["tools"]):
@@ -88,6 +93,7 @@ def system_blocks(agent: Json, layout: Layout) -> list[Json]:
             f"the user is meant to receive into {layout.outputs}: files there are handed over "
             "when you are done."
         )
+        blocks += contents
     return [{"type": "text", "text": text} for text in blocks]
 
 

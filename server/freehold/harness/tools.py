@@ -8,9 +8,11 @@ import logging
 from freehold.core.decide import tool_error, tool_result
 from freehold.core.drafts import Draft
 from freehold.core.events import Content, SandboxAttached, SessionError
+from freehold.core.networking import mcp_hosts
 from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall
 from freehold.errors import SandboxError, SandboxLost, SandboxUnavailable
+from freehold.harness.furnishing import Furnishing
 from freehold.harness.offload import offload, too_long
 from freehold.harness.sessions import SessionHandle
 from freehold.ports.sandbox import Sandbox, SandboxProvider, SandboxSpec, ToolCall
@@ -27,15 +29,28 @@ NOT_STARTED = "The sandbox could not be started; this call did not run."
 class Hands:
     """Gives sessions their sandboxes and runs calls in them."""
 
-    def __init__(self, provider: SandboxProvider) -> None:
+    def __init__(self, provider: SandboxProvider, furnishing: Furnishing | None = None) -> None:
         self._provider = provider
+        self._furnishing = furnishing or Furnishing()
         self._warming: dict[str, asyncio.Task[Sandbox]] = {}
 
     async def _acquire(self, handle: SessionHandle) -> Sandbox:
         spec = await handle.spec()
+        roots = await self._furnishing.roots(spec)
         return await self._provider.acquire(
-            SandboxSpec(session_id=handle.session_id, environment=spec.environment)
+            SandboxSpec(
+                session_id=handle.session_id,
+                environment=spec.environment,
+                mcp_hosts=mcp_hosts(spec.agent),
+                roots=roots,
+            )
         )
+
+    async def _furnished(self, handle: SessionHandle) -> Sandbox:
+        sandbox = await self._acquire(handle)
+        known = (await handle.state()).sandbox_id
+        await self._furnishing.furnish(await handle.spec(), sandbox, known=known)
+        return sandbox
 
     def warm(self, handle: SessionHandle) -> None:
         """Begin to make the session's sandbox, so that the first call need not wait for all of
@@ -43,7 +58,7 @@ class Hands:
         session_id = handle.session_id
         if session_id in self._warming:
             return
-        task = asyncio.create_task(self._acquire(handle), name=f"warm {session_id}")
+        task = asyncio.create_task(self._furnished(handle), name=f"warm {session_id}")
         self._warming[session_id] = task
         task.add_done_callback(lambda done: self._warmed(session_id, done))
 
@@ -53,15 +68,15 @@ class Hands:
             log.warning("no sandbox yet for %s: %s", session_id, error)
 
     async def attach(self, handle: SessionHandle) -> Sandbox:
-        """The session's sandbox.
+        """The session's sandbox, with all in it that the session is promised.
 
         Raises:
-            SandboxUnavailable: none can be had.
+            SandboxUnavailable: none can be had, or it cannot be furnished.
         """
         task = self._warming.get(handle.session_id)
         if task is not None:
             await asyncio.wait({task})
-        return await self._acquire(handle)
+        return await self._furnished(handle)
 
     async def run(self, session_id: str, call: OpenCall, sandbox: Sandbox) -> list[Draft]:
         """Run the call, or take up the run that a dead server left behind."""
@@ -99,6 +114,7 @@ class Hands:
         task = self._warming.get(session_id)
         if task is not None:
             await asyncio.wait({task})
+        self._furnishing.forget(session_id)
         await self._provider.remove(session_id)
 
     async def close(self) -> None:

@@ -6,8 +6,10 @@ second must never reach the model as the first.
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import AsyncIterator, Container, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import Literal, Protocol
 
 from freehold.core.events import Content, Json
@@ -38,12 +40,59 @@ class Layout:
     outputs: str = "/mnt/session/outputs"
 
 
+LISTING_LIMIT = 10_000
+"""Entries, of any kind, that one listing looks at."""
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder inside that the server keeps things in, known before the sandbox is made.
+
+    What lies in a root that is not ``writable`` is out of the agent's reach for good. A writable
+    root is the agent's own folder; the one above it is the server's, so that the root can be
+    neither renamed nor deleted.
+    """
+
+    path: str
+    """Absolute, normalized; never a folder of the system's."""
+    writable: bool = False
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One thing that the server puts into a sandbox."""
+
+    path: str
+    """Absolute and normalized, in one of the sandbox's roots or folders of the agent's."""
+    source: bytes | Path | None
+    """Its bytes, or the file on the server's disk that has them; ``None``: an empty folder."""
+    mode: int = 0o644
+    """Permissions of a file; folders have 0755."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A regular file in a sandbox, as it was when it was looked at."""
+
+    path: str
+    size: int
+    """Bytes."""
+    modified: datetime
+    """What the file system says; the agent can set it."""
+    sha256: str
+    """Of the content, in hexadecimal."""
+
+
 @dataclass(frozen=True)
 class SandboxSpec:
     """What a sandbox is for."""
 
     session_id: str
     environment: Json = field(default_factory=dict)
+    mcp_hosts: tuple[str, ...] = ()
+    """Hosts of the agent's MCP servers, which ``allow_mcp_servers`` opens (spec 3.2)."""
+    roots: tuple[Root, ...] = ()
+    """Where the server will keep things in it."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +154,51 @@ class Sandbox(Protocol):
         """
         ...
 
+    async def place(self, files: Sequence[Placed], *, writable: bool = False) -> None:
+        """Put files inside, with the folders above them, in the place of what is there.
+
+        Unless ``writable``, nothing the agent does can change, rename or delete them or a folder
+        above them, and nothing it did before stands in the way: a folder of its own that lies on
+        the way becomes the server's. Not all at once: after an error some may be there. With
+        ``writable`` they are the agent's, put there with its own rights.
+
+        Raises:
+            PlacementRefused: not there, or this sandbox cannot keep the agent from it.
+            OSError: a source cannot be read, or (``writable``) the agent could not write there.
+            SandboxLost: the sandbox is gone.
+        """
+        ...
+
+    async def withdraw(self, paths: Sequence[str]) -> None:
+        """Delete what was placed: files, or folders with all they hold. Not there: no-op.
+
+        Raises:
+            PlacementRefused: not where things are placed. SandboxLost: the sandbox is gone.
+        """
+        ...
+
+    async def listing(self, folder: str) -> list[Found]:
+        """The regular files at any depth under a folder, by path; no folder, no files.
+
+        Symbolic links are neither followed nor listed, nor are devices, pipes, sockets, what the
+        agent itself may not read, and names that are not UTF-8.
+
+        Raises:
+            TooManyFiles: over ``LISTING_LIMIT`` entries. SandboxLost: the sandbox is gone.
+        """
+        ...
+
+    def read_stream(self, path: str) -> AsyncIterator[bytes]:
+        """The bytes of a regular file inside, in pieces of a few MiB; never a mixture of two
+        versions of it.
+
+        Raises:
+            FileChanged: it was written to or replaced meanwhile; read it again.
+            FileNotFoundError: no such file. IsADirectoryError, PermissionError: as it says.
+            SandboxLost: the sandbox is gone.
+        """
+        ...
+
 
 class SandboxProvider(Protocol):
     """Makes, finds and removes sandboxes."""
@@ -120,8 +214,23 @@ class SandboxProvider(Protocol):
         ...
 
     @property
+    def installs_packages(self) -> bool:
+        """Whether :meth:`acquire` gives sandboxes the packages of their environment (spec 3.3).
+
+        Where it does not, a session on an environment with packages is refused.
+        """
+        ...
+
+    @property
     def layout(self) -> Layout:
         """The paths every sandbox of this provider has, known before one exists."""
+        ...
+
+    def unenforceable(self, environment: Json) -> str | None:
+        """Why what an environment's ``networking`` forbids could not be made impossible here.
+
+        ``None``: it can. Half a sentence, for people.
+        """
         ...
 
     async def prepare(self) -> None:
@@ -135,10 +244,12 @@ class SandboxProvider(Protocol):
     async def acquire(self, spec: SandboxSpec) -> Sandbox:
         """The session's sandbox: the one that exists, started again if need be, or a new one.
 
-        Concurrent calls for one session give the same sandbox.
+        Concurrent calls for one session give the same sandbox. A new one has the packages of its
+        environment, and is waited for while they are built.
 
         Raises:
-            SandboxUnavailable: none can be had; the message says why and how to mend it.
+            SandboxUnavailable: none can be had; the message says why and how to mend it. A package
+                that cannot be installed is told with its installer's last lines.
         """
         ...
 

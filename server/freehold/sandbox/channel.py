@@ -14,7 +14,8 @@ import functools
 import hashlib
 import io
 import zipfile
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -22,14 +23,18 @@ import orjson
 
 from freehold import toolbox
 from freehold.core.events import Json
-from freehold.errors import SandboxError, SandboxLost
-from freehold.ports.sandbox import Layout, ToolCall, ToolOutcome
+from freehold.errors import FileChanged, SandboxError, SandboxLost, TooManyFiles
+from freehold.ports.sandbox import LISTING_LIMIT, Found, Layout, Placed, ToolCall, ToolOutcome
+from freehold.sandbox.placing import chunks
 
 HELLO_TIMEOUT = 20.0
 """Seconds a toolbox may take to answer the first frame; starting one is included."""
 
 FILE_CHUNK = 4 * 1024 * 1024
 """Bytes of a file that one frame carries."""
+
+STREAM_CHUNK = 1024 * 1024
+"""The same for a file that is streamed: small, so that others get their turn in between."""
 
 _READ = 256 * 1024
 _ATTEMPTS = 4
@@ -236,22 +241,82 @@ class ToolboxSandbox:
 
     async def read_file(self, path: str) -> bytes:
         """The bytes of a file inside; see the port."""
-        parts: list[bytes] = []
+        return b"".join([part async for part, _ in self._parts(path)])
+
+    async def read_stream(self, path: str) -> AsyncIterator[bytes]:
+        """The bytes of one version of a file inside; see the port."""
+        first: str | None = None
+        async for part, version in self._parts(path, STREAM_CHUNK):
+            if first is not None and version != first:
+                raise FileChanged(f"{path} changed while it was read")
+            first = version
+            yield part
+
+    async def listing(self, folder: str) -> list[Found]:
+        """The regular files under a folder; see the port."""
+        result = await self._request({"op": "list", "path": folder, "limit": LISTING_LIMIT})
+        return [
+            Found(
+                path=file["path"],
+                size=file["size"],
+                modified=datetime.fromtimestamp(file["modified"], UTC),
+                sha256=file["sha256"],
+            )
+            for file in result["files"]
+        ]
+
+    async def delete(self, path: str) -> None:
+        """Delete a file or folder inside with the agent's own rights. Not there: no-op.
+
+        Raises:
+            OSError: the agent could not. SandboxLost: the sandbox is gone.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            await self._request({"op": "delete", "path": path})
+
+    async def hand_over(self, files: Sequence[Placed]) -> None:
+        """Put files inside with the agent's own rights.
+
+        Raises:
+            OSError: the agent could not write there, or a source cannot be read.
+            SandboxLost: the sandbox is gone.
+        """
+        for file in files:
+            if file.source is None:
+                await self._request({"op": "mkdir", "path": file.path})
+                continue
+            waiting: bytes | None = None
+            offset = 0
+            async for data in chunks(file.source, FILE_CHUNK):
+                if waiting is not None:
+                    await self._write(file.path, offset, waiting)
+                    offset += len(waiting)
+                waiting = data
+            # Its mode comes last, as it may close the file to its owner.
+            await self._write(file.path, offset, waiting or b"", mode=file.mode)
+
+    async def _write(self, path: str, offset: int, data: bytes, mode: int | None = None) -> None:
+        encoded = base64.b64encode(data).decode("ascii")
+        frame: Json = {"op": "write", "path": path, "offset": offset, "data": encoded}
+        await self._request(frame if mode is None else {**frame, "mode": mode})
+
+    async def _parts(self, path: str, chunk: int = FILE_CHUNK) -> AsyncIterator[tuple[bytes, str]]:
+        """The file's pieces, each with the version that it belongs to."""
         offset = 0
         while True:
             result = await self._request(
-                {"op": "read", "path": path, "offset": offset, "length": FILE_CHUNK}
+                {"op": "read", "path": path, "offset": offset, "length": chunk}
             )
-            parts.append(base64.b64decode(result["data"]))
-            offset += len(parts[-1])
+            data = base64.b64decode(result["data"])
+            yield data, result["version"]
+            offset += len(data)
             if result["eof"]:
-                return b"".join(parts)
+                return
 
     async def write_file(self, path: str, data: bytes) -> None:
         """Create or replace a file inside; see the port."""
         for offset in range(0, max(len(data), 1), FILE_CHUNK):
-            encoded = base64.b64encode(data[offset : offset + FILE_CHUNK]).decode("ascii")
-            await self._request({"op": "write", "path": path, "offset": offset, "data": encoded})
+            await self._write(path, offset, data[offset : offset + FILE_CHUNK])
 
     async def ping(self) -> None:
         """Ask for a sign of life.
@@ -346,6 +411,8 @@ def _refusal(error: Json, frame: Json) -> Exception:
     kind = kinds.get(error["kind"])
     if kind is not None:
         return kind(f"{path}: {error['message']}")
+    if error["kind"] == "too_many":
+        return TooManyFiles(f"{path}: over {LISTING_LIMIT} entries")
     if error["kind"] == "bad_request":
         return ValueError(error["message"])
     return OSError(f"{path}: {error['message']}")

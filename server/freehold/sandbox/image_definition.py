@@ -54,6 +54,11 @@ class ImageDefinition:
         return _digest({**self.files, **{f"ca/{n}": c for n, c in self.certificates.items()}})
 
     @property
+    def program_name(self) -> str:
+        """What :attr:`toolbox` is called in the build context."""
+        return "toolbox.pyz"
+
+    @property
     def install_files(self) -> dict[str, bytes]:
         """The part that brings in packages, shared by both roads."""
         return {name: self.files[name] for name in _INSTALL_FILES}
@@ -73,7 +78,7 @@ class ImageDefinition:
         """The build context as a tar file; equal definitions give equal bytes."""
         entries = dict(self.files)
         entries |= {f"ca/{name}": data for name, data in self.certificates.items()}
-        entries["toolbox.pyz"] = self.toolbox
+        entries[self.program_name] = self.toolbox
         buffer = io.BytesIO()
         with tarfile.open(fileobj=buffer, mode="w") as tar:
             folder = tarfile.TarInfo("ca")
@@ -110,10 +115,20 @@ def definition_folder() -> Path:
     Raises:
         ConfigurationError: neither place has them.
     """
+    return images_folder() / "base"
+
+
+@cache
+def images_folder() -> Path:
+    """Where the definitions of all images lie.
+
+    Raises:
+        ConfigurationError: nowhere.
+    """
     package = Path(__file__).resolve().parents[1]
     for folder in (package / "_sandbox_images", package.parents[1] / "sandbox_images"):
         if (folder / "base" / _DOCKERFILE).is_file():
-            return folder / "base"
+            return folder
     raise ConfigurationError(
         "The files of the sandbox image (sandbox_images/base) are missing from this installation "
         "of Freehold; install it again."

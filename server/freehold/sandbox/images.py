@@ -29,6 +29,8 @@ from freehold.sandbox.image_definition import (
 )
 
 Source = Literal["registry", "debian"]
+Load = Callable[[Path | None], ImageDefinition]
+"""From extra certificates to what an image is made of."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ def build_image(
     mirror: str | None = None,
     extra_ca_certs: Path | None = None,
     progress: Callable[[str], None] = lambda line: None,
+    load: Load = load_definition,
 ) -> str:
     """Build the base image and tag it; the engine's id of it is returned.
 
@@ -65,12 +68,13 @@ def build_image(
         mirror: Debian mirror on the Debian road; default: mmdebstrap's choice.
         extra_ca_certs: PEM file, or folder of them, that the image trusts as well.
         progress: is told what happens, line by line.
+        load: which image it is; default: the sandboxes' base.
 
     Raises:
         SandboxUnavailable: the build failed; the text says why and how to mend it.
         ConfigurationError: ``extra_ca_certs`` holds no certificates.
     """
-    definition = load_definition(extra_ca_certs)
+    definition = load(extra_ca_certs)
     try:
         return _build(
             client,
@@ -95,6 +99,7 @@ def ensure_image(
     mirror: str | None = None,
     extra_ca_certs: Path | None = None,
     progress: Callable[[str], None] = lambda line: None,
+    load: Load = load_definition,
 ) -> str:
     """Build the base image if there is none or it is out of date; its id is returned.
 
@@ -104,7 +109,7 @@ def ensure_image(
         SandboxUnavailable, ConfigurationError: as :func:`build_image`.
     """
     try:
-        state = image_state(client, tag, extra_ca_certs=extra_ca_certs)
+        state = image_state(client, tag, extra_ca_certs=extra_ca_certs, load=load)
     except DockerException as error:
         raise SandboxUnavailable(f"The Docker engine does not answer: {error}") from error
     if state.id is not None and state.outdated is None:
@@ -122,11 +127,16 @@ def ensure_image(
         mirror=mirror,
         extra_ca_certs=extra_ca_certs,
         progress=progress,
+        load=load,
     )
 
 
 def image_state(
-    client: DockerClient, tag: str = DEFAULT_TAG, *, extra_ca_certs: Path | None = None
+    client: DockerClient,
+    tag: str = DEFAULT_TAG,
+    *,
+    extra_ca_certs: Path | None = None,
+    load: Load = load_definition,
 ) -> ImageState:
     """Compare the image's labels with today's definition.
 
@@ -143,7 +153,7 @@ def image_state(
     labels: dict[str, str] = image.labels
     if not labels.get(LABEL_DEFINITION):
         return ImageState(id=image.id)
-    definition = load_definition(extra_ca_certs)
+    definition = load(extra_ca_certs)
     outdated = None
     if labels[LABEL_DEFINITION] != definition.digest:
         outdated = "its definition or its certificates have changed"

@@ -180,3 +180,131 @@ vault_credentials = sa.Table(
         postgresql_where=sa.text("archived_at IS NULL"),
     ),
 )
+
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("filename", sa.Text, nullable=False),
+    sa.Column("mime_type", sa.String(255), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("downloadable", sa.Boolean, nullable=False),
+    # The session that the file belongs to.
+    sa.Column("scope_id", sa.String(64)),
+    # Key of the content, which copies share; none once the file has expired.
+    sa.Column("blob", sa.String(200), index=True),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+    sa.Index(None, "scope_id", "created_at", "id"),
+    sa.Index(
+        "ix_files_expires_at",
+        "expires_at",
+        sqlite_where=sa.text("expires_at IS NOT NULL"),
+        postgresql_where=sa.text("expires_at IS NOT NULL"),
+    ),
+)
+
+memory_stores = sa.Table(
+    "memory_stores",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+)
+
+# What a memory holds is in its newest version. Whoever changes any of a store's memories has the
+# store's row locked.
+memories = sa.Table(
+    "memories",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("memory_store_id", sa.String(64), sa.ForeignKey("memory_stores.id"), nullable=False),
+    sa.Column("version_id", sa.String(64), nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    # The path up to and with its last slash.
+    sa.Column("folder", sa.Text, nullable=False),
+    sa.Column("content_sha256", sa.String(64), nullable=False),
+    sa.Column("content_size_bytes", sa.Integer, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Index(None, "memory_store_id", "created_at", "id"),
+    sa.Index("uq_memories_path", "memory_store_id", "path", unique=True),
+)
+
+memory_versions = sa.Table(
+    "memory_versions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("memory_store_id", sa.String(64), sa.ForeignKey("memory_stores.id"), nullable=False),
+    # No foreign key: versions stay when their memory is deleted.
+    sa.Column("memory_id", sa.String(64), nullable=False),
+    sa.Column("operation", sa.String(16), nullable=False),
+    sa.Column("path", sa.Text),
+    sa.Column("content", sa.Text),
+    sa.Column("content_sha256", sa.String(64)),
+    sa.Column("content_size_bytes", sa.Integer),
+    sa.Column("created_by_type", sa.String(32), nullable=False),
+    sa.Column("created_by_id", sa.String(64), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("redacted_by_type", sa.String(32)),
+    sa.Column("redacted_by_id", sa.String(64)),
+    sa.Column("redacted_at", Moment),
+    sa.Index(None, "memory_store_id", "created_at", "id"),
+    sa.Index(None, "memory_id", "created_at", "id"),
+)
+
+skills = sa.Table(
+    "skills",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("display_name", sa.Text, nullable=False),
+    # None only where a client of the older API deleted every version.
+    sa.Column("latest_version_id", sa.String(64)),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+)
+
+skill_versions = sa.Table(
+    "skill_versions",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("skill_id", sa.String(64), sa.ForeignKey("skills.id"), nullable=False),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    # Microseconds since the epoch, rising within a skill: the older API's name of the version.
+    sa.Column("number", sa.BigInteger, nullable=False),
+    sa.Column("name", sa.String(64), nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("directory", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.UniqueConstraint("skill_id", "number"),
+    sa.Index(None, "skill_id", "created_at", "id"),
+)
+
+skill_contents = sa.Table(
+    "skill_contents",
+    metadata,
+    sa.Column("version_id", sa.String(64), sa.ForeignKey("skill_versions.id"), primary_key=True),
+    sa.Column("archive", sa.LargeBinary, nullable=False),
+)
+
+session_outputs = sa.Table(
+    "session_outputs",
+    metadata,
+    sa.Column("session_id", sa.String(64), primary_key=True),
+    # In the sandbox.
+    sa.Column("path", sa.Text, primary_key=True),
+    # Of what was last kept of the path, and the file that has it.
+    sa.Column("sha256", sa.String(64), nullable=False),
+    sa.Column("file_id", sa.String(64), nullable=False),
+)

@@ -17,17 +17,23 @@ hello                                 ``protocol``, ``identity``, ``workdir``, `
 ping                                  ``{}``
 call     ``id``, ``name``, ``input``  ``content``, ``is_error``
 cancel   ``id``                       ``{}``
-read     ``path``, ``offset``,        ``data`` (base64), ``eof``
-         ``length``
+read     ``path``, ``offset``,        ``data`` (base64), ``eof``, ``version`` (changes with the
+         ``length``                   file)
 write    ``path``, ``offset``,        ``{}``; offset 0 creates or empties the file
-         ``data`` (base64)
+         ``data`` (base64), ``mode``
+         (optional)
+mkdir    ``path``                     ``{}``; with its parents, unless it is there
+delete   ``path``                     ``{}``; a file, or a folder with all it holds
+list     ``path``, ``limit``          ``files``: ``path``, ``size``, ``modified`` (seconds),
+                                      ``sha256`` of each regular file
 shutdown                              ``{}``; then the toolbox ends
 ======== ============================ ===========================================================
 
 A reply is ``{"rid", "ok": true, "result"}`` or ``{"rid", "ok": false, "error": {"kind",
-"message"}}`` with kind ``not_found``, ``is_directory``, ``permission``, ``io`` or ``bad_request``.
+"message"}}`` with kind ``not_found``, ``is_directory``, ``permission``, ``io``,
+``too_many`` or ``bad_request``.
 
 Threads, not asyncio: importing asyncio alone would take a third of a container's start.
 """
 
-PROTOCOL = 1
+PROTOCOL = 2

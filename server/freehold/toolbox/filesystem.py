@@ -16,6 +16,10 @@ class Stat(NamedTuple):
     modified: float
 
 
+class TooMany(Exception):
+    """There is more in a folder than is looked at."""
+
+
 class Entry(NamedTuple):
     """One name in a directory."""
 
@@ -46,6 +50,43 @@ class FileSystem:
             if offset:
                 file.seek(offset)
             return file.read() if length is None else file.read(length)
+
+    def read_version(self, path: str, offset: int, length: int) -> tuple[bytes, str]:
+        """Bytes of a regular file, and what tells this version of it from every other.
+
+        Raises:
+            IsADirectoryError: a directory. PermissionError: nothing that has content of its own.
+        """
+        # Not to wait for the other end of what turns out to be a pipe.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(descriptor, "rb", buffering=0) as file:
+            found = os.fstat(descriptor)
+            if stat.S_ISDIR(found.st_mode):
+                raise IsADirectoryError(path)
+            if not stat.S_ISREG(found.st_mode):
+                raise PermissionError(path)
+            file.seek(offset)
+            parts = []
+            while length > 0 and (data := file.read(length)):
+                parts.append(data)
+                length -= len(data)
+            found = os.fstat(descriptor)
+        version = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        return b"".join(parts), ":".join(map(str, version))
+
+    def make_directory(self, path: str) -> None:
+        """Make a directory and its parents, unless it is there."""
+        os.makedirs(path, exist_ok=True)
+
+    def delete(self, path: str) -> None:
+        """Delete a file or a link, or a directory with all it holds."""
+        if os.path.isdir(path) and not os.path.islink(path):
+            # Here, as it would make every start slower.
+            from shutil import rmtree  # noqa: PLC0415
+
+            rmtree(path)
+        else:
+            os.unlink(path)
 
     def write(self, path: str, data: bytes, offset: int = 0) -> None:
         """Create or replace the file with its parents; past offset 0, extend it there."""

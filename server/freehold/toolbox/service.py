@@ -17,7 +17,7 @@ from typing import Any
 
 from . import PROTOCOL
 from .calls import Calls
-from .filesystem import reason
+from .filesystem import TooMany, reason
 from .journal import Journal, JournalBusy
 from .relay import pump
 from .sockets import bind_unix
@@ -115,8 +115,14 @@ class Service:
             elif operation == "cancel":
                 self._calls.cancel(_string(frame, "id"))
                 connection.reply(rid, {})
-            elif operation in ("read", "write"):
-                work = self._read if operation == "read" else self._write
+            elif operation in ("read", "write", "mkdir", "delete", "list"):
+                work = {
+                    "read": self._read,
+                    "write": self._write,
+                    "mkdir": self._mkdir,
+                    "delete": self._delete,
+                    "list": self._list,
+                }[operation]
                 # A slow disk must not keep other frames waiting.
                 threading.Thread(
                     target=_guarded, args=(connection, rid, work, frame), daemon=True
@@ -143,15 +149,10 @@ class Service:
 
     def _read(self, frame: Frame) -> Frame:
         offset, length = _integer(frame, "offset"), _integer(frame, "length")
-        files = self._tools.place.files
         path = self._tools.place.resolve(_string(frame, "path"))
-        kind = files.stat(path).kind
-        if kind == "directory":
-            raise IsADirectoryError(path)
-        if kind != "file":
-            raise PermissionError(path)
-        data = files.read(path, offset, length)
-        return {"data": base64.standard_b64encode(data).decode("ascii"), "eof": len(data) < length}
+        data, version = self._tools.place.files.read_version(path, offset, length)
+        encoded = base64.standard_b64encode(data).decode("ascii")
+        return {"data": encoded, "eof": len(data) < length, "version": version}
 
     def _write(self, frame: Frame) -> Frame:
         try:
@@ -160,7 +161,24 @@ class Service:
             raise _BadRequest(f"data: {error}") from None
         path = self._tools.place.resolve(_string(frame, "path"))
         self._tools.place.files.write(path, data, _integer(frame, "offset"))
+        if frame.get("mode") is not None:
+            os.chmod(path, _integer(frame, "mode") & 0o777)
         return {}
+
+    def _mkdir(self, frame: Frame) -> Frame:
+        self._tools.place.files.make_directory(self._tools.place.resolve(_string(frame, "path")))
+        return {}
+
+    def _delete(self, frame: Frame) -> Frame:
+        self._tools.place.files.delete(self._tools.place.resolve(_string(frame, "path")))
+        return {}
+
+    def _list(self, frame: Frame) -> Frame:
+        # Here, as what it needs would make every start slower.
+        from .listing import listing  # noqa: PLC0415
+
+        path = self._tools.place.resolve(_string(frame, "path"))
+        return {"files": listing(path, _integer(frame, "limit"))}
 
 
 class _Connection:
@@ -217,6 +235,8 @@ def _guarded(
         connection.reply(rid, work(frame))
     except _BadRequest as error:
         connection.refuse(rid, "bad_request", str(error))
+    except TooMany:
+        connection.refuse(rid, "too_many", "there is more in it than is looked at")
     except OSError as error:
         connection.refuse(rid, _kind(error), reason(error))
 

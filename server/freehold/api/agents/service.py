@@ -15,6 +15,7 @@ from freehold.api.agents.schemas import (
     AgentUpdateParams,
     VersionListQuery,
 )
+from freehold.api.skills import service as skill_service
 from freehold.core import cursors
 from freehold.core.cursors import Cursor
 from freehold.core.events import Json
@@ -65,6 +66,7 @@ async def create(
     }
     definitions.check(body)
     _check_metadata(body["metadata"])
+    await skill_service.check_references(tx, workspace_id, body["skills"])
     now = clock.now()
     agent = AgentRow(clock.mint("agent"), workspace_id, 1, body, now, now, None)
     await agents.insert(tx, agent)
@@ -173,6 +175,8 @@ async def update(
         return stored
     definitions.check(merged, prefix="agent.")
     _check_metadata(merged["metadata"])
+    if params.skills:  # those that stay may have been deleted since, which is allowed
+        await skill_service.check_references(tx, workspace_id, merged["skills"])
     agent = replace(stored, version=stored.version + 1, body=merged, updated_at=clock.now())
     await agents.add_version(tx, agent)
     return agent

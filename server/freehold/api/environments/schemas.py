@@ -33,7 +33,7 @@ class PackagesParams(Params):
     def _check(cls, specs: list[str] | None) -> list[str] | None:
         for spec in specs or ():
             # An installer would take it for an option; the rest of the text is the installer's.
-            if spec.startswith("-") or any(char.isspace() and char != " " for char in spec):
+            if spec.strip().startswith("-") or any(char.isspace() and char != " " for char in spec):
                 raise ValueError(f"{spec!r} is not a package")
         return specs
 

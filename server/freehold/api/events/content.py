@@ -9,7 +9,6 @@ from pydantic import Field, StringConstraints
 
 from freehold.api.requests import Params
 from freehold.core.events import Content
-from freehold.errors import NotSupported
 
 Text = Annotated[str, StringConstraints(min_length=1)]
 
@@ -98,18 +97,6 @@ ResultBlock = Annotated[
 Block = TextBlockParams | ImageBlockParams | DocumentBlockParams | SearchResultBlockParams
 
 
-def content(blocks: Sequence[Block], path: str) -> Content:
-    """The blocks as the log keeps them and the echo shows them.
-
-    Raises:
-        NotSupported: one of them is an uploaded file.
-    """
-    for index, block in enumerate(blocks):
-        if isinstance(block, (ImageBlockParams, DocumentBlockParams)) and isinstance(
-            block.source, FileSourceParams
-        ):
-            raise NotSupported(
-                f"{path}.content[{index}].source: this version of Freehold has no Files API; "
-                "send the data itself as a `base64` or `text` source"
-            )
+def content(blocks: Sequence[Block]) -> Content:
+    """The blocks as the log keeps them and the echo shows them."""
     return [block.model_dump(exclude_none=True) for block in blocks]

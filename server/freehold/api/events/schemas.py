@@ -183,19 +183,15 @@ class EventStreamQuery(Query):
     ] = Field(default=[], alias="event_deltas[]")
 
 
-def client_events(events: Sequence[EventParams], field: str, clock: Clock) -> list[ClientEvent]:
-    """What clients sent, as the log knows it. ``field`` is where it stood in the request.
-
-    Raises:
-        NotSupported: a block needs what this version lacks.
-    """
-    return [_client_event(event, f"{field}[{n}]", clock) for n, event in enumerate(events)]
+def client_events(events: Sequence[EventParams], clock: Clock) -> list[ClientEvent]:
+    """What clients sent, as the log knows it."""
+    return [_client_event(event, clock) for event in events]
 
 
-def _client_event(event: EventParams, path: str, clock: Clock) -> ClientEvent:
+def _client_event(event: EventParams, clock: Clock) -> ClientEvent:
     match event:
         case UserMessageParams():
-            return log.UserMessage(content=content(event.content, path))
+            return log.UserMessage(content=content(event.content))
         case UserInterruptParams():
             return log.UserInterrupt(session_thread_id=event.session_thread_id)
         case UserToolConfirmationParams():
@@ -203,14 +199,14 @@ def _client_event(event: EventParams, path: str, clock: Clock) -> ClientEvent:
         case UserCustomToolResultParams():
             return log.UserCustomToolResult(
                 custom_tool_use_id=event.custom_tool_use_id,
-                content=None if event.content is None else content(event.content, path),
+                content=None if event.content is None else content(event.content),
                 is_error=event.is_error,
                 session_thread_id=event.session_thread_id,
             )
         case UserToolResultParams():
             return log.UserToolResult(
                 tool_use_id=event.tool_use_id,
-                content=None if event.content is None else content(event.content, path),
+                content=None if event.content is None else content(event.content),
                 is_error=event.is_error,
                 session_thread_id=event.session_thread_id,
             )
@@ -222,7 +218,7 @@ def _client_event(event: EventParams, path: str, clock: Clock) -> ClientEvent:
                 outcome_id=clock.mint("outc"),
             )
         case SystemMessageParams():
-            return log.SystemMessage(content=content(event.content, path))
+            return log.SystemMessage(content=content(event.content))
 
 
 def _as_shown(event: type[BaseModel]) -> type[BaseModel]:

@@ -9,6 +9,7 @@ import orjson
 
 from freehold.api import pages
 from freehold.api.deps import Intake
+from freehold.api.events import attachments
 from freehold.api.events.schemas import EventListQuery, EventSendParams, client_events
 from freehold.api.sessions.service import missing, normalise
 from freehold.core import cursors
@@ -38,13 +39,14 @@ async def send(
     """Take a client's events; their echoes.
 
     Raises:
-        NotFound: no such session. InvalidRequest, NotSupported, PermissionDenied: an event does
-            not fit, and none of them was taken.
+        NotFound: no such session, or no such file. InvalidRequest, NotSupported,
+            PermissionDenied: an event does not fit, and none of them was taken.
     """
     session_id = normalise(session_id)
     if await sessions.head(tx, workspace_id, session_id) is None:
         raise missing(session_id)
-    events = client_events(params.events, "events", clock)
+    events = client_events(params.events, clock)
+    await attachments.check(tx, workspace_id, events, "events", clock)
     return await intake.send(tx, session_id, events)
 
 

@@ -18,6 +18,7 @@ from freehold.api.sessions.schemas import (
     SessionPage,
     SessionUpdateParams,
 )
+from freehold.store import outputs
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -35,6 +36,7 @@ async def create_session(request: Request) -> Response:
             intake=behind.intake,
             clock=behind.clock,
             catalog=behind.catalog,
+            sandboxes=behind.sandboxes,
         )
     return responses.shown(service.shown(session, behind.clock.now()))
 
@@ -81,10 +83,12 @@ async def update_session(request: Request, session_id: str) -> Response:
 
 @router.delete("/{session_id}", **operation("Delete a session", DeletedSession))
 async def delete_session(request: Request, session_id: str) -> Response:
-    """Not while it runs."""
+    """Not while it runs. Its files go with it."""
     behind = services(request)
     async with behind.database.write() as tx:
         deleted = await service.delete(tx, workspace_id(request), session_id, behind.intake)
+        await behind.files.delete_within(tx, workspace_id(request), deleted)
+        await outputs.forget(tx, deleted)
     return responses.shown(DeletedSession(id=deleted, type="session_deleted"))
 
 

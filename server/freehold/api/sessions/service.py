@@ -13,6 +13,7 @@ from freehold.api.agents import service as agent_service
 from freehold.api.agents import tools
 from freehold.api.deps import Intake
 from freehold.api.environments import service as environment_service
+from freehold.api.events import attachments
 from freehold.api.events.schemas import client_events
 from freehold.api.sessions import support
 from freehold.api.sessions.schemas import (
@@ -24,16 +25,19 @@ from freehold.api.sessions.schemas import (
     SessionListQuery,
     SessionUpdateParams,
 )
+from freehold.api.skills import service as skill_service
 from freehold.core.catalog import Catalog
 from freehold.core.cursors import Cursor, Direction
 from freehold.core.events import Json, SessionUpdated
 from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
+from freehold.core.networking import blocked_mcp_servers
 from freehold.core.prices import PICODOLLARS_PER_CENT
 from freehold.core.usage import budget_limit, render_budget, render_stats, render_usage
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
+from freehold.ports.sandbox import SandboxProvider
 from freehold.store import credentials, sessions, vaults
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
@@ -77,11 +81,12 @@ async def create(
     intake: Intake,
     clock: Clock,
     catalog: Catalog,
+    sandboxes: SandboxProvider,
 ) -> SessionRow:
     """Start a session, with its first events if there are any.
 
     Raises:
-        NotFound: no such agent, version, environment or vault.
+        NotFound: no such agent, version, environment, vault or file.
         InvalidRequest: it does not hold together, or something it needs is archived.
         NotSupported: it needs what this version lacks.
     """
@@ -96,13 +101,16 @@ async def create(
             details={"error_code": "environment_archived"},
         )
     support.refuse_agent(agent)
-    support.refuse_environment(environment.id, environment.config)
+    support.refuse_environment(environment.id, environment.config, sandboxes)
+    if (problem := blocked_mcp_servers(agent, environment.config)) is not None:
+        raise InvalidRequest(problem)
     budget = None
     if params.budget is not None:
         _check_budgetable(agent, catalog)
         budget = params.budget.max_list_cost.cents
     await _check_vaults(tx, workspace_id, params.vault_ids or [])
-    events = client_events(params.initial_events or [], "initial_events", clock)
+    events = client_events(params.initial_events or [], clock)
+    await attachments.check(tx, workspace_id, events, "initial_events", clock)
     now = clock.now()
     spec = SessionSpec(
         session_id=clock.mint("sesn"),
@@ -164,6 +172,8 @@ async def _snapshot(tx: WriteSession, workspace_id: str, params: SessionCreatePa
     if isinstance(wanted, AgentWithOverridesParams):
         agent |= _overrides(wanted)
         definitions.check(agent, prefix="agent.agent_with_overrides.config.")
+        if wanted.skills:
+            await skill_service.check_references(tx, workspace_id, agent["skills"])
     return agent
 
 

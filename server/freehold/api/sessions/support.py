@@ -6,10 +6,11 @@ from freehold.api.environments.service import has_packages
 from freehold.api.sessions.schemas import SessionCreateParams
 from freehold.core.events import Json
 from freehold.errors import NotSupported
+from freehold.ports.sandbox import SandboxProvider
 from freehold.store.credentials import CredentialRow
 
 
-def refuse_environment(environment_id: str, config: Json) -> None:
+def refuse_environment(environment_id: str, config: Json, sandboxes: SandboxProvider) -> None:
     """Refuse an environment whose promises would not be kept.
 
     Raises:
@@ -20,16 +21,16 @@ def refuse_environment(environment_id: str, config: Json) -> None:
             f"environment_id: {environment_id} is self-hosted (config.type), and this version of "
             "Freehold has no work queue for workers; use a cloud environment"
         )
-    if config["networking"]["type"] == "limited":
+    if (reason := sandboxes.unenforceable(config)) is not None:
         raise NotSupported(
             f"environment_id: {environment_id} has limited networking (config.networking), which "
-            "this version of Freehold does not enforce; use an unrestricted environment"
+            f"cannot be enforced here: {reason}"
         )
-    if has_packages(config):
+    if has_packages(config) and not sandboxes.installs_packages:
         raise NotSupported(
             f"environment_id: {environment_id} asks for packages (config.packages), which this "
-            "version of Freehold does not install; let the agent install them, or build them into "
-            "the sandbox image"
+            f"version of Freehold does not install in {sandboxes.name} sandboxes; run the server "
+            "with FREEHOLD_SANDBOX=docker, or let the agent install them"
         )
 
 
@@ -74,8 +75,8 @@ def refuse_agent(agent: Json) -> None:
     """
     if agent["skills"]:
         raise NotSupported(
-            "agent.skills: this version of Freehold has no skills; use an agent without them, or "
-            "override `skills` with []"
+            "agent.skills: this version of Freehold does not put skills into sandboxes; use an "
+            "agent without them, or override `skills` with []"
         )
     if agent["execution_identity"]["type"] != "service_account":
         raise NotSupported(

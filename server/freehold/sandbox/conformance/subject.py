@@ -11,7 +11,14 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from freehold.core.events import Json
-from freehold.ports.sandbox import Sandbox, SandboxProvider, SandboxSpec, ToolCall, ToolOutcome
+from freehold.ports.sandbox import (
+    Root,
+    Sandbox,
+    SandboxProvider,
+    SandboxSpec,
+    ToolCall,
+    ToolOutcome,
+)
 
 Reopen = Callable[[], SandboxProvider]
 """Another provider over the same sandboxes, as the next process of a server would make it."""
@@ -98,11 +105,11 @@ class Subject:
             await self.provider.remove(session)
         await self.provider.close()
 
-    def spec(self) -> SandboxSpec:
+    def spec(self, *roots: Root) -> SandboxSpec:
         """A session that nobody has used; its sandbox is removed at the end."""
         session = f"sesn_conformance_{self._run}_{next(self._numbers)}"
         self._sessions.append(session)
-        return SandboxSpec(session_id=session)
+        return SandboxSpec(session_id=session, roots=roots)
 
     def another_provider(self) -> SandboxProvider:
         """The provider that the next process would have.
@@ -115,9 +122,9 @@ class Subject:
         return self._reopen()
 
     @contextlib.asynccontextmanager
-    async def fresh(self) -> AsyncIterator[Sandbox]:
+    async def fresh(self, *roots: Root) -> AsyncIterator[Sandbox]:
         """A sandbox for this check alone."""
-        spec = self.spec()
+        spec = self.spec(*roots)
         try:
             yield await self.provider.acquire(spec)
         finally:

@@ -13,7 +13,9 @@ from docker.errors import DockerException
 from freehold.errors import ConfigurationError, SandboxUnavailable
 from freehold.ports.sandbox import Finding
 from freehold.sandbox.docker.engine import Engine
+from freehold.sandbox.docker.gate_image import load_gate_definition
 from freehold.sandbox.docker.hardening import Limits
+from freehold.sandbox.docker.package_images import present
 from freehold.sandbox.images import image_state
 
 OLDEST_API = (1, 41)
@@ -21,6 +23,9 @@ OLDEST_API = (1, 41)
 
 LOW_DISK = 2 * 1024**3
 """Bytes free where the engine keeps containers, below which a warning is due."""
+
+_TOLD = 10
+"""Package images that are told by name."""
 
 _LIMITS = {
     "MemoryLimit": "memory",
@@ -49,6 +54,25 @@ async def examine(
         return [Finding("engine", "error", str(error), "look at the engine's own log")]
 
 
+async def examine_gate(engine: Engine, image: str, extra_ca_certs: Path | None) -> Finding | None:
+    """Look at the egress gate's image; ``None``: the engine does not answer. Never raises."""
+
+    def work(client: DockerClient) -> Finding:
+        state = image_state(client, image, extra_ca_certs=extra_ca_certs, load=load_gate_definition)
+        if state.id is None:
+            detail = f"there is no image {image}; sandboxes with limited networking need it"
+        elif state.outdated is not None:
+            detail = f"{image} should be built again: {state.outdated}"
+        else:
+            return Finding("gate", "ok", f"{image}, for sandboxes with limited networking")
+        return Finding("gate", "warning", detail, "freehold image build")
+
+    try:
+        return await engine.run(work)
+    except (SandboxUnavailable, ConfigurationError, DockerException, OSError):
+        return None
+
+
 def _examine(
     client: DockerClient, image: str, limits: Limits, extra_ca_certs: Path | None
 ) -> list[Finding]:
@@ -56,6 +80,7 @@ def _examine(
     return [
         _version(client),
         _image(client, image, extra_ca_certs),
+        _packages(client),
         _storage(info),
         _runtime(info, limits),
         _limits(info),
@@ -96,6 +121,17 @@ def _image(client: DockerClient, image: str, extra_ca_certs: Path | None) -> Fin
         )
     made = "up to date" if state.ours else "not built by Freehold; it needs python3 from 3.9"
     return Finding("image", "ok", f"{image}, {made}")
+
+
+def _packages(client: DockerClient) -> Finding:
+    """The images with environments' packages, the one used last first."""
+    found = present(client)
+    if not found:
+        return Finding("packages", "ok", "no environment's packages have been built")
+    told = [f"{i.tag} ({i.packages}; last used {i.used:%Y-%m-%d})" for i in found[:_TOLD]]
+    if len(found) > _TOLD:
+        told.append(f"{len(found) - _TOLD} more")
+    return Finding("packages", "ok", f"{len(found)} built: {', '.join(told)}")
 
 
 def _storage(info: dict[str, Any]) -> Finding:

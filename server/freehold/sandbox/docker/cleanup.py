@@ -11,7 +11,9 @@ from docker.errors import DockerException
 from freehold.errors import SandboxUnavailable
 from freehold.sandbox.docker.container import remove
 from freehold.sandbox.docker.engine import Engine, refused
+from freehold.sandbox.docker.gate import remove_gate
 from freehold.sandbox.docker.names import (
+    LABEL_GATED,
     LABEL_OWNER,
     container_name,
     is_pool_name,
@@ -65,6 +67,24 @@ async def sweep(
     if failures:
         raise failures[0]
     return orphans
+
+
+async def sweep_gate(engine: Engine, owner: str, image: str) -> None:
+    """Remove the owner's egress gate, unless a sandbox is there that it serves.
+
+    Raises:
+        SandboxUnavailable: the engine does not answer, or could not.
+    """
+
+    def work(client: DockerClient) -> None:
+        label = [f"{LABEL_OWNER}={owner}", LABEL_GATED]
+        if not client.api.containers(all=True, filters={"label": label}):
+            remove_gate(client, owner)
+
+    try:
+        await engine.run(work)
+    except DockerException as error:
+        raise refused(image, "remove the egress gate", error) from error
 
 
 async def _remove(engine: Engine, name: str, image: str) -> None:

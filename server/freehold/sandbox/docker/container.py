@@ -20,7 +20,7 @@ from freehold.ports.sandbox import Layout
 from freehold.sandbox.channel import toolbox_archive, toolbox_version
 from freehold.sandbox.docker.engine import is_conflict, refused
 from freehold.sandbox.docker.hardening import Limits, host_options
-from freehold.sandbox.docker.names import LABEL_OWNER, LABEL_PYTHON
+from freehold.sandbox.docker.names import LABEL_GATED, LABEL_OWNER, LABEL_PYTHON
 from freehold.sandbox.image_definition import (
     LABEL_DEFINITION,
     LABEL_TOOLBOX,
@@ -32,6 +32,16 @@ from freehold.sandbox.image_definition import (
 LAYOUT = Layout()
 SOCKET = f"{STATE_DIR}/toolbox.sock"
 
+BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
+BUNDLE_FOLDER = "/usr/local/share/ca-certificates"
+TRUST_VARIABLES = (
+    *("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
+    *("NODE_EXTRA_CA_CERTS", "CARGO_HTTP_CAINFO"),
+)
+"""What makes programs that keep a list of their own read the system's bundle."""
+NOWHERE = "198.18.0.53"
+"""The name server of a gated sandbox: any address would do, since the gate answers for all."""
+
 _STOP_SECONDS = 2
 _PATIENCE = 5.0
 """Seconds to wait for somebody else who is making or removing the same container."""
@@ -41,6 +51,13 @@ _AGENT = 1000
 _NOT_FOUND = 127
 """Exit status of the init when the program it should run is missing."""
 
+GATED_OPTIONS: dict[str, Any] = {
+    "dns": [NOWHERE],
+    # The kernel itself would answer for every address there is.
+    "sysctls": {"net.ipv4.icmp_echo_ignore_all": "1"},
+}
+"""Further arguments of ``create_host_config`` for a sandbox behind the gate."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -49,6 +66,9 @@ class Recipe:
     owner: str
     image: str
     limits: Limits
+    trust: bytes | None = None
+    """For sandboxes behind the egress gate: the certificate (PEM) of its authority. They have no
+    network but what the gate gives them."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +134,8 @@ def _take_up(
         raise SandboxUnavailable(
             f"A container named {name} is there that this installation does not own."
         )
+    if (LABEL_GATED in found["Config"]["Labels"]) != (recipe.trust is not None):
+        raise SandboxUnavailable(f"The container {name} was made for another kind of network.")
     status = found["State"]["Status"]
     if status in {"dead", "removing"}:
         remove(client, name)
@@ -121,7 +143,7 @@ def _take_up(
     # Made and not started: its maker is about to, unless it died in between.
     if status == "created" and patient:
         return None
-    return _resume(client, found)
+    return _resume(client, recipe, found)
 
 
 def restart(client: DockerClient, container: str, image: str) -> None:
@@ -202,7 +224,7 @@ def how_it_ended(found: dict[str, Any] | None, limits: Limits) -> str:
     return f"its main process ended ({detail})"
 
 
-def _resume(client: DockerClient, found: dict[str, Any]) -> Running | None:
+def _resume(client: DockerClient, recipe: Recipe, found: dict[str, Any]) -> Running | None:
     """A container that exists, brought to run; ``None``: it vanished meanwhile."""
     container, state = found["Id"], found["State"]
     labels = found["Config"]["Labels"]
@@ -212,7 +234,7 @@ def _resume(client: DockerClient, found: dict[str, Any]) -> Running | None:
             client.api.unpause(container)
         elif not state["Running"]:
             if state["Status"] == "created":
-                _furnish(client, container, client.images.get(found["Image"]).labels)
+                _furnish(client, recipe, container, client.images.get(found["Image"]).labels)
             elif labels.get(LABEL_TOOLBOX) != toolbox_version():
                 _put_toolbox(client, container)
             client.api.start(container)
@@ -250,20 +272,25 @@ def _create(
             working_dir="/",
             # An image's own health check would be a process of ours every few seconds.
             healthcheck={"test": ["NONE"]},
+            environment=dict.fromkeys(TRUST_VARIABLES, BUNDLE) if recipe.trust else None,
             labels={
                 **own_labels,
+                **({LABEL_GATED: "1"} if recipe.trust else {}),
                 LABEL_OWNER: recipe.owner,
                 LABEL_TOOLBOX: toolbox_version(),
                 LABEL_PYTHON: python,
             },
-            host_config=client.api.create_host_config(**host_options(recipe.limits)),
+            host_config=client.api.create_host_config(
+                **host_options(recipe.limits),
+                **(GATED_OPTIONS if recipe.trust else {}),
+            ),
         )["Id"]
     except APIError as error:
         if is_conflict(error):
             return None
         raise
     try:
-        _furnish(client, container, labels)
+        _furnish(client, recipe, container, labels)
         before_start(client, container)
         client.api.start(container)
     except BaseException:
@@ -277,12 +304,34 @@ def _toolbox(python: str) -> list[str]:
     return [python, "-I", "-S", TOOLBOX_PATH]
 
 
-def _furnish(client: DockerClient, container: str, image_labels: dict[str, str]) -> None:
+def _furnish(
+    client: DockerClient, recipe: Recipe, container: str, image_labels: dict[str, str]
+) -> None:
     """Give a new container what its image lacks."""
+    if recipe.trust is not None:
+        _put(client, container, "/", _trusting(client, container, recipe.trust))
     if not image_labels.get(LABEL_DEFINITION):
         _put(client, container, "/", _foreign_places())
     if image_labels.get(LABEL_TOOLBOX) != toolbox_version():
         _put_toolbox(client, container)
+
+
+def _trusting(
+    client: DockerClient, container: str, certificate: bytes
+) -> list[tuple[tarfile.TarInfo, bytes]]:
+    """The image's bundle of certificates and one more, and that one for the next update."""
+    try:
+        chunks, _ = client.api.get_archive(container, BUNDLE)
+        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+            file = tar.extractfile(tar.getmembers()[0])
+            bundle = file.read() if file is not None else b""
+    except NotFound:
+        bundle = b""
+    own = _entry(f"{BUNDLE_FOLDER.lstrip('/')}/freehold-gate.crt", 0o644)
+    return [
+        (_entry(BUNDLE.lstrip("/"), 0o644), bundle.rstrip() + b"\n" + certificate),
+        (own, certificate),
+    ]
 
 
 def _put_toolbox(client: DockerClient, container: str) -> None:

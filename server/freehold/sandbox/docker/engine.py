@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 _POOL = 32
 """Connections kept to the engine; calls beyond open their own."""
+_TIMEOUT = 120
+"""Seconds that the engine may be silent."""
 
 
 class Engine:
@@ -54,16 +56,21 @@ class Engine:
         with self._lock:
             if self._client is None:
                 _ = self.endpoint
-                try:
-                    self._client = docker.DockerClient(
-                        base_url=self.host,
-                        tls=_tls_config(),
-                        max_pool_size=_POOL,
-                        timeout=120,
-                    )
-                except (DockerException, requests.RequestException, OSError) as error:
-                    raise unreachable(self.host, error) from error
+                self._client = self.new_client(timeout=_TIMEOUT)
             return self._client
+
+    def new_client(self, *, timeout: int) -> docker.DockerClient:
+        """A client of the caller's own, for calls that may be silent for ``timeout`` seconds.
+
+        Raises:
+            SandboxUnavailable: the engine does not answer.
+        """
+        try:
+            return docker.DockerClient(
+                base_url=self.host, tls=_tls_config(), max_pool_size=_POOL, timeout=timeout
+            )
+        except (DockerException, requests.RequestException, OSError) as error:
+            raise unreachable(self.host, error) from error
 
     def drop_client(self) -> None:
         """Forget the client and its connections."""

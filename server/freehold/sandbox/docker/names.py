@@ -18,6 +18,10 @@ LABEL_CREATED = "dev.freehold.created"
 LABEL_PYTHON = "dev.freehold.python"
 LABEL_POOL = "dev.freehold.pool"
 """On containers that were made before there was a session for them."""
+LABEL_GATE = "dev.freehold.gate"
+"""On the egress gate, and on the containers that serve it for a moment."""
+LABEL_GATED = "dev.freehold.gated"
+"""On sandboxes whose only network is the gate."""
 
 _POOL = "pool-"
 _PLAIN = re.compile(rf"(?!{_POOL})[A-Za-z0-9_.-]{{1,80}}")
@@ -33,6 +37,11 @@ def container_name(owner: str, session_id: str) -> str:
 def named_after(session_id: str) -> bool:
     """Whether the container's name holds the session's id as it is, and so can be read back."""
     return _PLAIN.fullmatch(session_id) is not None
+
+
+def gate_name(owner: str) -> str:
+    """The name of the installation's egress gate; no session's container can have it."""
+    return f"freehold-gate-{owner[:12]}"
 
 
 def pool_name(owner: str) -> str:

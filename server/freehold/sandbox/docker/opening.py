@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from docker import DockerClient
 from docker.errors import APIError, DockerException
 
-from freehold.errors import SandboxLost, SandboxUnavailable
+from freehold.errors import PlacementRefused, SandboxLost, SandboxUnavailable
+from freehold.ports.sandbox import Placed, Root
 from freehold.sandbox.channel import Connect, Stream, ToolboxSandbox
 from freehold.sandbox.docker.container import (
     Recipe,
@@ -23,24 +24,59 @@ from freehold.sandbox.docker.container import (
 )
 from freehold.sandbox.docker.engine import Engine, is_conflict, is_missing
 from freehold.sandbox.docker.names import LABEL_CREATED
+from freehold.sandbox.docker.storehouse import OPEN_FOLDERS, Storehouse
 from freehold.sandbox.docker.transport import EngineRefusal, ExecStream, open_attach, open_exec
+from freehold.sandbox.placing import Ground, checked
 
 _ATTACH_TIMEOUT = 20.0
 """Seconds the engine may take to hand out the streams of a container."""
 
 
 class DockerSandbox(ToolboxSandbox):
-    """A container's toolbox; see the port's ``Sandbox``."""
+    """A container and the toolbox in it; see the port's ``Sandbox``."""
 
     container: str = ""
     """The container's id."""
     image: str = ""
     """The id of the image it was made from."""
+    storehouse: Storehouse
+    """Puts things into the container that are not the agent's."""
+    roots: tuple[Root, ...] = ()
+    """What the session's sandbox was asked for with."""
+    links: list[None] | None = None
+    """Grows with each connection to the toolbox."""
+    _seen = 0
+
+    def connected_anew(self) -> bool:
+        """Whether there was a new connection since this was last asked: then the container may
+        have been started anew too."""
+        seen, self._seen = self._seen, len(self.links or ())
+        return seen != self._seen
 
     @property
     def identity(self) -> str:
         """The container and the journal in it."""
         return f"{self.container[:12]}-{super().identity}"
+
+    async def place(self, files: Sequence[Placed], *, writable: bool = False) -> None:
+        """Put files inside; see the port."""
+        ground = Ground(OPEN_FOLDERS, self.roots)
+        if not writable:
+            for file in files:
+                ground.for_the_server(file.path)
+            await self.storehouse.put(self.container, ground, files)
+            return
+        roots = {ground.for_the_agent(file.path) for file in files}
+        if missing := sorted(root for root in roots if root is not None):
+            await self.storehouse.open_roots(self.container, missing)
+        await self.hand_over(files)
+
+    async def withdraw(self, paths: Sequence[str]) -> None:
+        """Delete what was placed; see the port."""
+        for path in paths:
+            if checked(path) in OPEN_FOLDERS:
+                raise PlacementRefused(f"{path}: the agent's own folder")
+        await self.storehouse.delete(self.container, paths)
 
 
 class Opener:
@@ -57,6 +93,10 @@ class Opener:
 
     async def open(self, name: str, labels: Mapping[str, str]) -> DockerSandbox:
         """The container of this name, found, started or made with these labels.
+
+        Args:
+            name: see :mod:`freehold.sandbox.docker.names`.
+            labels: of a new container.
 
         Raises:
             SandboxUnavailable: there can be none, or its toolbox does not answer.
@@ -96,14 +136,20 @@ class Opener:
             return None
 
     async def _attach(self, running: Running, streams: Sequence[ExecStream] = ()) -> DockerSandbox:
-        sandbox = await DockerSandbox.open(self._connector(running, streams))
+        links: list[None] = []
+        sandbox = await DockerSandbox.open(self._connector(running, links, streams))
+        sandbox.links = links
         sandbox.container, sandbox.image = running.id, running.image
+        sandbox.storehouse = Storehouse(self.engine, running.python, self.recipe().limits)
         return sandbox
 
-    def _connector(self, running: Running, streams: Sequence[ExecStream] = ()) -> Connect:
+    def _connector(
+        self, running: Running, links: list[None], streams: Sequence[ExecStream] = ()
+    ) -> Connect:
         ready = list(streams)
 
         async def connect() -> Stream:
+            links.append(None)
             if ready:
                 stream = ready.pop()
                 return Stream(stream.reader, stream.writer, stream.close)

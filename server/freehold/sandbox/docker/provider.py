@@ -7,24 +7,39 @@ import contextlib
 import os
 import secrets
 from collections.abc import Callable, Container
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from freehold.errors import ConfigurationError, SandboxLost
+from docker.errors import DockerException
+
+from freehold.core.events import Json
+from freehold.core.packages import Packages
+from freehold.errors import ConfigurationError, SandboxLost, SandboxUnavailable
 from freehold.ports.sandbox import Finding, Layout, Sandbox, SandboxSpec
 from freehold.sandbox.docker import check as checking
 from freehold.sandbox.docker import cleanup
-from freehold.sandbox.docker.container import LAYOUT, Recipe
-from freehold.sandbox.docker.engine import Engine
+from freehold.sandbox.docker.container import LAYOUT, Recipe, inspect
+from freehold.sandbox.docker.engine import Engine, refused
+from freehold.sandbox.docker.gate import Gate, GateSettings
 from freehold.sandbox.docker.hardening import Limits
 from freehold.sandbox.docker.names import LABEL_SESSION, container_name
 from freehold.sandbox.docker.opening import DockerSandbox, Opener
+from freehold.sandbox.docker.package_build import Where
+from freehold.sandbox.docker.package_images import PackageImages
 from freehold.sandbox.docker.pool import Pool
+from freehold.sandbox.docker.pools import PackagePools
 from freehold.sandbox.image_definition import DEFAULT_TAG
 from freehold.settings import Settings
 
 PING_TIMEOUT = 20.0
 """Seconds a sandbox in use may take to give a sign of life before it is looked for anew."""
+
+ORDINARY_RUNTIMES = (None, "runc", "crun")
+"""Those whose sandboxes use the kernel's own network, which the gate takes over."""
+
+LIMITED: Json = {"networking": {"type": "limited"}}
 
 INSTALLATION_FILE = "installation"
 """File in the data directory with the id that tells this installation's containers apart."""
@@ -40,8 +55,12 @@ class DockerSandboxProvider:
         limits: what a sandbox may use.
         extra_ca_certs: what :meth:`check` compares the image's certificates with.
         warm: how many containers to keep ready for sessions to come, once :meth:`prepare` was
-            called.
+            called: of the image, and of each package image in use.
+        build_network: the engine's network in which environments' packages are installed.
+        keep_packages: how long the image of an environment's packages is kept that no session
+            asks for.
         engine: default: the environment's.
+        gate: what the egress gate is made of; ``None``: limited networking cannot be had.
     """
 
     def __init__(
@@ -52,16 +71,32 @@ class DockerSandboxProvider:
         limits: Limits | None = None,
         extra_ca_certs: Path | None = None,
         warm: int = 0,
+        build_network: str = "bridge",
+        keep_packages: timedelta = timedelta(days=14),
         engine: Engine | None = None,
+        gate: GateSettings | None = None,
     ) -> None:
         self._owner = owner
         self._image = image
         self._limits = limits or Limits()
         self._extra_ca_certs = extra_ca_certs
         self._engine = engine or Engine()
-        self._opener = Opener(self._engine, lambda: Recipe(self.owner, self._image, self._limits))
+        self._opener = Opener(self._engine, self._recipe)
+        self._warm = warm
+        self._prepared = False
         self.pool = Pool(self._opener, warm)
         """The containers kept ready."""
+        self.package_pools = PackagePools(self._package_pool)
+        """Those of package images."""
+        self.packages = PackageImages(
+            self._engine,
+            lambda: Where(self.owner, self._image, self._limits, build_network),
+            keep=keep_packages,
+            extra_ca_certs=extra_ca_certs,
+        )
+        """The images of environments with packages."""
+        self.gate = Gate(self._engine, gate, lambda: self.owner) if gate is not None else None
+        """Enforces limited networking."""
         self._sandboxes: dict[str, DockerSandbox] = {}
         self._acquiring: set[asyncio.Task[DockerSandbox]] = set()
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -69,6 +104,11 @@ class DockerSandboxProvider:
             raise ConfigurationError(
                 "FREEHOLD_SANDBOX_NETWORK: sandboxes must not share the host's network; use "
                 "bridge, none, or a network of your own."
+            )
+        if build_network == "host":
+            raise ConfigurationError(
+                "FREEHOLD_SANDBOX_BUILD_NETWORK: code of packages runs while they are installed "
+                "and must not share the host's network; use bridge or a network of your own."
             )
 
     @classmethod
@@ -91,6 +131,15 @@ class DockerSandboxProvider:
             ),
             extra_ca_certs=settings.extra_ca_certs,
             warm=settings.sandbox_warm,
+            build_network=settings.sandbox_build_network,
+            keep_packages=timedelta(days=settings.sandbox_packages_keep),
+            gate=GateSettings(
+                data_dir=settings.data_dir,
+                image=settings.gate_image,
+                network=settings.sandbox_network,
+                trusted=settings.trusted_networks,
+                package_hosts=settings.package_hosts,
+            ),
         )
 
     @property
@@ -106,6 +155,11 @@ class DockerSandboxProvider:
         return f"a Docker container a session ({self._image}{runtime}), tools run as {who}"
 
     @property
+    def installs_packages(self) -> bool:
+        """It does, once for each set of them."""
+        return True
+
+    @property
     def layout(self) -> Layout:
         """The paths every container has."""
         return LAYOUT
@@ -117,15 +171,31 @@ class DockerSandboxProvider:
             self._owner = self._owner()
         return self._owner
 
+    def unenforceable(self, environment: Json) -> str | None:
+        """Why an environment's networking could not be enforced; see the port."""
+        if not is_limited(environment):
+            return None
+        if self.gate is None:
+            return "there is no egress gate"
+        if self._limits.network == "none":
+            return "FREEHOLD_SANDBOX_NETWORK=none leaves the egress gate without a network"
+        if self._limits.runtime not in ORDINARY_RUNTIMES:
+            return (
+                f"under FREEHOLD_SANDBOX_RUNTIME={self._limits.runtime} the egress gate cannot "
+                "take over a sandbox's network"
+            )
+        return None
+
     async def prepare(self) -> None:
         """Begin to keep containers ready; see the port."""
+        self._prepared = True
         self.pool.start()
 
     async def acquire(self, spec: SandboxSpec) -> Sandbox:
         """The session's sandbox; see the port."""
         # In a task of its own: if the caller is cancelled, the engine is at work all the same, and
         # nobody else may touch the session's container until it is done.
-        task = asyncio.create_task(self._acquire(spec.session_id))
+        task = asyncio.create_task(self._acquire(spec))
         self._acquiring.add(task)
         task.add_done_callback(self._acquired)
         return await asyncio.shield(task)
@@ -137,6 +207,8 @@ class DockerSandboxProvider:
             SandboxUnavailable: the engine does not answer, or could not.
         """
         async with self._lock(session_id):
+            if self.gate is not None and (sandbox := self._sandboxes.get(session_id)) is not None:
+                await self.gate.forget(sandbox.container)
             await self._forget(session_id)
             await cleanup.remove_session(self._engine, self.owner, session_id, self._image)
 
@@ -146,39 +218,71 @@ class DockerSandboxProvider:
         Raises:
             SandboxUnavailable: the engine does not answer, or could not.
         """
-        swept = await cleanup.sweep(self._engine, self.owner, keep, self.pool, self._image)
+        pools = _Either(self.pool, self.package_pools)
+        swept = await cleanup.sweep(self._engine, self.owner, keep, pools, self._image)
         for session_id in swept:
             await self._forget(session_id)
+        # After the containers, which hold on to their images.
+        with contextlib.suppress(SandboxUnavailable):
+            await self.packages.sweep()
+        if not self._sandboxes:
+            await cleanup.sweep_gate(self._engine, self.owner, self._image)
         return swept
 
     async def check(self) -> list[Finding]:
         """How engine and image stand; see the port."""
-        return await checking.examine(self._engine, self._image, self._limits, self._extra_ca_certs)
+        found = await checking.examine(
+            self._engine, self._image, self._limits, self._extra_ca_certs
+        )
+        if self.gate is not None:
+            image = self.gate.settings.image
+            gate = await checking.examine_gate(self._engine, image, self._extra_ca_certs)
+            found += [gate] if gate is not None else []
+        return found
 
     async def close(self) -> None:
         """Drop the connections; containers of sessions run on."""
+        await self.packages.close()
         if self._acquiring:
             await asyncio.wait(self._acquiring)
-        await self.pool.close()
+        await asyncio.gather(self.pool.close(), self.package_pools.close())
         for session_id in list(self._sandboxes):
             await self._forget(session_id)
+        if self.gate is not None:
+            await self.gate.close()
         await asyncio.to_thread(self._engine.drop_client)
 
-    async def _acquire(self, session_id: str) -> DockerSandbox:
+    async def _acquire(self, spec: SandboxSpec) -> DockerSandbox:
+        session_id = spec.session_id
         async with self._lock(session_id):
             current = self._sandboxes.get(session_id)
             if current is not None:
+                current.roots = spec.roots
                 # Asked each time, at a third of a millisecond: that a container has died may not
                 # have come through yet.
                 with contextlib.suppress(SandboxLost, TimeoutError):
                     async with asyncio.timeout(PING_TIMEOUT):
                         await current.ping()
+                    await self._admit(current, spec)
                     return current
                 await current.close()
                 del self._sandboxes[session_id]
-            sandbox = await self._open(session_id)
+            sandbox = await self._open(spec)
+            sandbox.roots = spec.roots
+            try:
+                await self._admit(sandbox, spec)
+            except BaseException:
+                await sandbox.close()
+                raise
             self._sandboxes[session_id] = sandbox
             return sandbox
+
+    async def _admit(self, sandbox: DockerSandbox, spec: SandboxSpec) -> None:
+        """Give a sandbox of limited networking what it may reach; it has nothing before."""
+        if self.gate is not None and is_limited(spec.environment):
+            networking = spec.environment["networking"]
+            policy = await self.gate.policy(networking, spec.mcp_hosts, self._image)
+            await self.gate.admit(sandbox.container, policy, fresh=sandbox.connected_anew())
 
     def _acquired(self, task: asyncio.Task[DockerSandbox]) -> None:
         self._acquiring.discard(task)
@@ -196,14 +300,87 @@ class DockerSandboxProvider:
         if sandbox is not None:
             await sandbox.close()
 
-    async def _open(self, session_id: str) -> DockerSandbox:
+    async def _open(self, spec: SandboxSpec) -> DockerSandbox:
         """One from the pool, else the container that is there or a new one."""
+        try:
+            packages = Packages.of(spec.environment)
+        except ValueError as error:
+            raise SandboxUnavailable(str(error)) from error
+        limited = is_limited(spec.environment)
+        if packages:
+            return await self._open_with(packages, spec.session_id, limited=limited)
         with self.pool.busy():
-            sandbox = await self.pool.take(session_id)
-            if sandbox is None:
-                name = container_name(self.owner, session_id)
-                sandbox = await self._opener.open(name, {LABEL_SESSION: session_id})
+            if limited:
+                return await self._open_gated(self._image, spec.session_id)
+            return await self._open_from(self.pool, self._opener, spec.session_id)
+
+    async def _open_with(
+        self, packages: Packages, session_id: str, *, limited: bool
+    ) -> DockerSandbox:
+        """The same, from the image that has the packages; builds it first if need be."""
+        name = container_name(self.owner, session_id)
+        try:
+            found = await self._engine.run(lambda client: inspect(client, name))
+        except DockerException as error:
+            raise refused(self._image, "look for the sandbox", error) from error
+        if found is not None:
+            # It has what it was made with, whatever the packages' image would be today.
+            image = str(found["Image"])
+            if limited:
+                return await self._open_gated(image, session_id)
+            return await self._opener_of(image).open(name, {LABEL_SESSION: session_id})
+        image = await self.packages.ensure(packages)
+        if limited:
+            with self.pool.busy():
+                return await self._open_gated(image, session_id)
+        pool = self.package_pools.of(image)
+        if self._prepared:
+            pool.start()
+        with self.pool.busy(), pool.busy():
+            return await self._open_from(pool, self._opener_of(image), session_id)
+
+    async def _open_from(self, pool: Pool, opener: Opener, session_id: str) -> DockerSandbox:
+        sandbox = await pool.take(session_id)
+        if sandbox is None:
+            name = container_name(self.owner, session_id)
+            sandbox = await opener.open(name, {LABEL_SESSION: session_id})
         return sandbox
+
+    async def _open_gated(self, image: str, session_id: str) -> DockerSandbox:
+        """One that reaches nothing but the gate."""
+        reason = self.unenforceable(LIMITED)
+        if self.gate is None or reason is not None:
+            raise SandboxUnavailable(f"Limited networking cannot be enforced: {reason}.")
+        limits = replace(self._limits, network="none")
+        trust = await self.gate.certificate()
+        opener = Opener(self._engine, lambda: Recipe(self.owner, image, limits, trust=trust))
+        name = container_name(self.owner, session_id)
+        return await opener.open(name, {LABEL_SESSION: session_id})
+
+    def _recipe(self) -> Recipe:
+        return Recipe(self.owner, self._image, self._limits)
+
+    def _opener_of(self, image: str) -> Opener:
+        return Opener(self._engine, lambda: replace(self._recipe(), image=image))
+
+    def _package_pool(self, image: str) -> Pool:
+        return Pool(self._opener_of(image), self._warm)
+
+
+class _Either:
+    """The names in any of several."""
+
+    def __init__(self, *parts: Container[str]) -> None:
+        self._parts = parts
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in part for part in self._parts)
+
+
+def is_limited(environment: Json) -> bool:
+    """Whether an environment's ``config`` limits its networking."""
+    networking = environment.get("networking") or {}
+    return bool(networking.get("type") == "limited")
 
 
 def installation_id(data_dir: Path) -> str:

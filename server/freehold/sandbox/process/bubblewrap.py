@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from freehold.ports.sandbox import Layout
+from freehold.ports.sandbox import Layout, Root
 from freehold.sandbox.process.folders import Folders
 
 LAYOUT = Layout()
@@ -90,7 +90,13 @@ def bubblewrap_works() -> bool:
 
 
 def command(
-    folders: Folders, toolbox: Path, data_dir: Path, *, info: int, idle_exit: float
+    folders: Folders,
+    toolbox: Path,
+    data_dir: Path,
+    roots: Sequence[tuple[Path, Root]],
+    *,
+    info: int,
+    idle_exit: float,
 ) -> Command:
     """What starts a session's toolbox; ``info`` is the descriptor for bwrap's report.
 
@@ -114,7 +120,12 @@ def command(
         (folders.run, f"{_RUN}/run"),
     ):
         line += ["--bind", str(source.resolve()), inside]
+    # From the top down: a root may lie in another.
+    for source, root in sorted(roots, key=lambda held: held[1].path):
+        line += ["--bind" if root.writable else "--ro-bind", str(source.resolve()), root.path]
     line += ["--ro-bind", str(toolbox), _TOOLBOX, "--chdir", LAYOUT.workdir]
+    # Or the agent could rename the folders above what is bound, and put others in their place.
+    line += ["--remount-ro", "/"]
     program = [str(interpreter()), "-I", "-S", _TOOLBOX, "serve"]
     program += ["--state", f"{_RUN}/state", "--socket", f"{_RUN}/run/{folders.socket.name}"]
     program += ["--workdir", LAYOUT.workdir, "--outputs", LAYOUT.outputs]

@@ -66,6 +66,16 @@ class Folders:
         return self.root / "toolbox.log"
 
     @property
+    def placed(self) -> Path:
+        """What the server keeps in the sandbox: a folder for each root, by its number."""
+        return self.root / "placed"
+
+    @property
+    def roots_record(self) -> Path:
+        """The roots that the toolbox was started with."""
+        return self.root / "roots.json"
+
+    @property
     def process_record(self) -> Path:
         """Which process to kill; outside of what the agent can write."""
         return self.root / "process.json"

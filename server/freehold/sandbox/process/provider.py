@@ -13,6 +13,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Literal
 
+from freehold.core.events import Json
 from freehold.errors import SandboxLost, SandboxUnavailable
 from freehold.ports.sandbox import Finding, Layout, SandboxSpec
 from freehold.sandbox.channel import (
@@ -24,6 +25,7 @@ from freehold.sandbox.channel import (
 )
 from freehold.sandbox.process import bubblewrap, plain, processes
 from freehold.sandbox.process.folders import Folders, sessions
+from freehold.sandbox.process.storehouse import ProcessSandbox, Storehouse
 from freehold.toolbox.sockets import connect_unix
 
 IDLE_EXIT = 900.0
@@ -57,7 +59,7 @@ class ProcessSandboxProvider:
         self._base = data_dir / "sandboxes"
         self._bubblewrap = not plain and bubblewrap.bubblewrap_works()
         self._idle_exit = idle_exit
-        self._sandboxes: dict[str, ToolboxSandbox] = {}
+        self._sandboxes: dict[str, ProcessSandbox] = {}
         self._locks: dict[str, asyncio.Lock] = {}
         self._children: list[subprocess.Popen[bytes]] = []
 
@@ -72,6 +74,11 @@ class ProcessSandboxProvider:
         return "bubblewrap" if self._bubblewrap else "none"
 
     @property
+    def installs_packages(self) -> bool:
+        """It does not: the machine's own programs are what there is."""
+        return False
+
+    @property
     def description(self) -> str:
         """One line for people."""
         if self._bubblewrap:
@@ -83,21 +90,30 @@ class ProcessSandboxProvider:
         """The paths inside. Those of plain sandboxes begin with ``~``, the session's own folder."""
         return bubblewrap.LAYOUT if self._bubblewrap else plain.LAYOUT
 
+    def unenforceable(self, environment: Json) -> str | None:
+        """Limits of networking cannot be enforced: the network is this machine's own."""
+        if (environment.get("networking") or {}).get("type") == "limited":
+            return "process sandboxes share this machine's network; use FREEHOLD_SANDBOX=docker"
+        return None
+
     async def prepare(self) -> None:
         """Nothing: a toolbox starts fast enough."""
 
-    async def acquire(self, spec: SandboxSpec) -> ToolboxSandbox:
+    async def acquire(self, spec: SandboxSpec) -> ProcessSandbox:
         """The session's sandbox, found or started; see the port."""
         async with self._lock(spec.session_id):
             self._reap()
+            folders = Folders.of(self._base, spec.session_id)
+            storehouse = Storehouse(folders, spec.roots) if self._bubblewrap else None
             known = self._sandboxes.get(spec.session_id)
             if known is not None:
-                if await _answers(known):
+                fitting = storehouse is None or storehouse.started_with_these
+                if fitting and await _answers(known):
                     return known
                 del self._sandboxes[spec.session_id]
                 await known.close()
             try:
-                sandbox = await self._found_or_started(spec.session_id)
+                sandbox = await self._found_or_started(spec.session_id, folders, storehouse)
             except OSError as error:
                 raise SandboxUnavailable(
                     f"cannot start a process sandbox under {self._base}: {error}. "
@@ -143,52 +159,68 @@ class ProcessSandboxProvider:
     def _lock(self, session_id: str) -> asyncio.Lock:
         return self._locks.setdefault(session_id, asyncio.Lock())
 
-    async def _found_or_started(self, session_id: str) -> ToolboxSandbox:
-        folders = Folders.of(self._base, session_id)
+    async def _found_or_started(
+        self, session_id: str, folders: Folders, storehouse: Storehouse | None
+    ) -> ProcessSandbox:
         folders.make(session_id)
         connect = _connect_to(folders.socket)
         if folders.socket.exists():
-            with contextlib.suppress(SandboxLost):
-                return await ToolboxSandbox.open(connect)
-        await self._start(folders)
+            if storehouse is None or storehouse.started_with_these:
+                with contextlib.suppress(SandboxLost):
+                    return _holding(await ProcessSandbox.open(connect), storehouse)
+            # One that does not answer, is of another age, or cannot see what it is to see: its
+            # files and its journal outlive its processes.
+            await self._end(folders)
+        if storehouse is not None:
+            await asyncio.to_thread(storehouse.make)
+        await self._start(folders, storehouse)
         try:
-            return await ToolboxSandbox.open(connect)
+            return _holding(await ProcessSandbox.open(connect), storehouse)
         except SandboxLost as error:
             raise SandboxUnavailable(f"the toolbox ended at once: {_tail(folders.log)}") from error
 
-    async def _start(self, folders: Folders) -> None:
+    async def _start(self, folders: Folders, storehouse: Storehouse | None) -> None:
         toolbox = await asyncio.to_thread(_installed_toolbox, self._base)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + START_TIMEOUT
         before = _birth(folders.socket)
-        child = await asyncio.to_thread(self._spawn, folders, toolbox)
+        child = await asyncio.to_thread(self._spawn, folders, toolbox, storehouse)
         while _birth(folders.socket) in (None, before):
             status = child.poll()
             if status == _STATE_IN_USE and loop.time() < deadline:
                 # The one before has not quite ended.
                 await asyncio.sleep(_STEP * 25)
-                child = await asyncio.to_thread(self._spawn, folders, toolbox)
+                child = await asyncio.to_thread(self._spawn, folders, toolbox, storehouse)
             elif status is not None or loop.time() > deadline:
                 raise SandboxUnavailable(
                     f"the toolbox does not start ({self.isolation}): {_tail(folders.log)}"
                 )
             await asyncio.sleep(_STEP)
 
-    def _spawn(self, folders: Folders, toolbox: Path) -> subprocess.Popen[bytes]:
-        if self._bubblewrap:
-            return self._spawn_in_bubblewrap(folders, toolbox)
+    def _spawn(
+        self, folders: Folders, toolbox: Path, storehouse: Storehouse | None
+    ) -> subprocess.Popen[bytes]:
+        if storehouse is not None:
+            return self._spawn_in_bubblewrap(folders, toolbox, storehouse)
         line = plain.command(folders, toolbox, idle_exit=self._idle_exit)
         child = self._popen(folders, line, plain.environment(folders), ())
         processes.record(folders.process_record, child.pid)
         return child
 
-    def _spawn_in_bubblewrap(self, folders: Folders, toolbox: Path) -> subprocess.Popen[bytes]:
+    def _spawn_in_bubblewrap(
+        self, folders: Folders, toolbox: Path, storehouse: Storehouse
+    ) -> subprocess.Popen[bytes]:
         report_source, report_sink = os.pipe()
         options_source, options_sink = os.pipe()
         with open(report_source, "rb") as report, open(options_sink, "wb") as options:  # noqa: PTH123
             try:
                 command = bubblewrap.command(
-                    folders, toolbox, self._data_dir, info=report_sink, idle_exit=self._idle_exit
+                    folders,
+                    toolbox,
+                    self._data_dir,
+                    storehouse.binds,
+                    info=report_sink,
+                    idle_exit=self._idle_exit,
                 )
                 child = self._popen(
                     folders,
@@ -274,6 +306,11 @@ class ProcessSandboxProvider:
             detail = f"{self._base}, {free >> 30} GiB free"
             findings.append(Finding("sandbox folder", "ok", detail))
         return findings
+
+
+def _holding(sandbox: ProcessSandbox, storehouse: Storehouse | None) -> ProcessSandbox:
+    sandbox.storehouse = storehouse
+    return sandbox
 
 
 _survivors: list[subprocess.Popen[bytes]] = []

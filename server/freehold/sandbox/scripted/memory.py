@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import posixpath
+from collections.abc import Iterator
 
 from freehold.toolbox.filesystem import Entry, FileSystem, Stat
 
@@ -16,7 +18,8 @@ class _File:
 
 
 class MemoryFiles(FileSystem):
-    """Files and directories by absolute path; no links, no permissions.
+    """Files and directories by absolute path; no links, and no permissions but those that the
+    server takes with :meth:`hold`.
 
     Times of modification are counted, not read from a clock: each change is later than the one
     before, in every run the same.
@@ -26,6 +29,8 @@ class MemoryFiles(FileSystem):
         self._files: dict[str, _File] = {}
         self._directories: dict[str, float] = {"/": 0.0}
         self._changes = 0.0
+        self._held: set[str] = set()
+        self._serving = False
         for path in ("/tmp", "/dev"):  # noqa: S108 - inside
             self.make_directory(path)
 
@@ -54,12 +59,46 @@ class MemoryFiles(FileSystem):
             return
         if path in self._directories:
             raise _error(errno.EISDIR, path)
+        self._refuse_held(path)
         if offset == 0:
             self.make_directory(posixpath.dirname(path))
             self._files.setdefault(path, _File(0.0))
         file = self._file(path)
         file.data[offset:] = data
         file.modified = self._tick()
+
+    def read_version(self, path: str, offset: int, length: int) -> tuple[bytes, str]:
+        """Bytes of a file, and what tells this version of it from every other."""
+        found = self.stat(path)
+        if found.kind == "directory":
+            raise _error(errno.EISDIR, path)
+        return self.read(path, offset, length), str(found.modified)
+
+    @contextlib.contextmanager
+    def as_server(self) -> Iterator[None]:
+        """While the server changes what is its own."""
+        self._serving = True
+        try:
+            yield
+        finally:
+            self._serving = False
+
+    def hold(self, path: str) -> None:
+        """Keep what is at a path from the agent: changing it is refused from now on."""
+        self._held.add(self._clean(path))
+
+    def release(self, path: str) -> None:
+        """The agent may change a path again, and all below it."""
+        path = self._clean(path)
+        self._held = {one for one in self._held if one != path and not one.startswith(path + "/")}
+
+    def _refuse_held(self, path: str) -> None:
+        below = path.rstrip("/") + "/"
+        if not self._serving and (
+            posixpath.dirname(path) in self._held
+            or any(held == path or held.startswith(below) for held in self._held)
+        ):
+            raise _error(errno.EACCES, path)
 
     def append(self, path: str, data: bytes) -> None:
         """Add to the end of a file, which is made if it is missing."""
@@ -105,6 +144,8 @@ class MemoryFiles(FileSystem):
         parent = posixpath.dirname(path)
         if parent in self._files:
             raise _error(errno.ENOTDIR, path)
+        if parent in self._held and not self._serving:
+            raise _error(errno.EACCES, path)
         self.make_directory(parent)
         self._directories[path] = self._tick()
 
@@ -115,6 +156,8 @@ class MemoryFiles(FileSystem):
             FileNotFoundError: there is nothing.
         """
         path = self._clean(path)
+        if self.exists(path):
+            self._refuse_held(path)
         if path in self._directories:
             below = path.rstrip("/") + "/"
             for known in [name for name in self._files if name.startswith(below)]:

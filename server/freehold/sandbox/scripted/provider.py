@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+import contextlib
+import hashlib
+from collections.abc import AsyncIterator, Container, Sequence
+from datetime import UTC, datetime
 
-from freehold.errors import SandboxLost, SandboxUnavailable
-from freehold.ports.sandbox import Finding, Layout, SandboxSpec, ToolCall, ToolOutcome
-from freehold.sandbox.scripted.machine import Lost, Machine, Outcomes
+from freehold.core.events import Json
+from freehold.errors import (
+    FileChanged,
+    PlacementRefused,
+    SandboxLost,
+    SandboxUnavailable,
+    TooManyFiles,
+)
+from freehold.ports.sandbox import (
+    LISTING_LIMIT,
+    Finding,
+    Found,
+    Layout,
+    Placed,
+    Root,
+    SandboxSpec,
+    ToolCall,
+    ToolOutcome,
+)
+from freehold.sandbox.placing import Ground, above, checked, chunks, within
+from freehold.sandbox.scripted.machine import HOME, Lost, Machine, Outcomes
+from freehold.sandbox.scripted.memory import MemoryFiles
 
 _LAYOUT = Layout()
+_OPEN_FOLDERS = (_LAYOUT.workdir, _LAYOUT.outputs, HOME, "/tmp")  # noqa: S108 - inside
+_CHUNK = 4 * 1024 * 1024
 
 
 class ScriptedSandbox:
     """A sandbox in memory; implements :class:`freehold.ports.sandbox.Sandbox`."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, roots: tuple[Root, ...] = ()) -> None:
         self._machine = machine
+        self.roots = roots
 
     @property
     def identity(self) -> str:
@@ -56,10 +81,88 @@ class ScriptedSandbox:
         machine = self._present()
         machine.files.write(machine.place.resolve(path), data)
 
+    async def place(self, files: Sequence[Placed], *, writable: bool = False) -> None:
+        """Put files inside; see the port."""
+        files_inside = self._present().files
+        ground = Ground(_OPEN_FOLDERS, self.roots)
+        for file in files:
+            if writable:
+                ground.for_the_agent(file.path)
+            else:
+                ground.for_the_server(file.path)
+        for file in files:
+            data = b"".join([part async for part in chunks(file.source or b"", _CHUNK)])
+            with files_inside.as_server():
+                _put(files_inside, file, data, ground, writable=writable)
+
+    async def withdraw(self, paths: Sequence[str]) -> None:
+        """Delete what was placed; see the port."""
+        files = self._present().files
+        for path in paths:
+            if checked(path) in _OPEN_FOLDERS:
+                raise PlacementRefused(f"{path}: the agent's own folder")
+            with files.as_server(), contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                files.delete(path)
+            files.release(path)
+
+    async def listing(self, folder: str) -> list[Found]:
+        """The files under a folder; see the port."""
+        machine = self._present()
+        files = machine.files
+        found, waiting, left = [], [machine.place.resolve(folder)], LISTING_LIMIT
+        if not files.exists(waiting[0]) or files.stat(waiting[0]).kind != "directory":
+            return []
+        while waiting:
+            current = waiting.pop()
+            for entry in files.scan(current):
+                left -= 1
+                if left < 0:
+                    raise TooManyFiles(f"{folder}: over {LISTING_LIMIT} entries")
+                path = f"{current.rstrip('/')}/{entry.name}"
+                if entry.is_directory:
+                    waiting.append(path)
+                    continue
+                data = files.read(path)
+                modified = datetime.fromtimestamp(files.stat(path).modified, UTC)
+                found.append(Found(path, len(data), modified, hashlib.sha256(data).hexdigest()))
+        return sorted(found, key=lambda file: file.path)
+
+    async def read_stream(self, path: str) -> AsyncIterator[bytes]:
+        """The bytes of one version of a file inside; see the port."""
+        offset, first = 0, ""
+        while True:
+            machine = self._present()
+            resolved = machine.place.resolve(path)
+            data, version = machine.files.read_version(resolved, offset, _CHUNK)
+            if version != (first := first or version):
+                raise FileChanged(f"{path} changed while it was read")
+            yield data
+            offset += len(data)
+            if len(data) < _CHUNK:
+                return
+
     def _present(self) -> Machine:
         if self._machine.gone:
             raise SandboxLost("the scripted sandbox was lost")
         return self._machine
+
+
+def _put(files: MemoryFiles, file: Placed, data: bytes, ground: Ground, *, writable: bool) -> None:
+    """Put one thing inside and, unless it is to be the agent's, keep it from the agent."""
+    agents = within(file.path, ground.open + ground.writable) if writable else None
+    folders = above(file.path) + ([file.path] if file.source is None else [])
+    for folder in folders:
+        if files.exists(folder) and files.stat(folder).kind != "directory":
+            files.delete(folder)
+        files.make_directory(folder)
+        if folder not in ground.open and (agents is None or within(folder, [agents]) is None):
+            files.hold(folder)
+    if file.source is not None:
+        if files.exists(file.path) and files.stat(file.path).kind == "directory":
+            files.delete(file.path)
+        files.write(file.path, data)
+        if not writable:
+            files.hold(file.path)
 
 
 class ScriptedSandboxProvider:
@@ -78,6 +181,11 @@ class ScriptedSandboxProvider:
     def name(self) -> str:
         """``scripted``."""
         return "scripted"
+
+    @property
+    def installs_packages(self) -> bool:
+        """It does not."""
+        return False
 
     @property
     def description(self) -> str:
@@ -105,6 +213,9 @@ class ScriptedSandboxProvider:
         if machine is not None:
             machine.lose()
 
+    def unenforceable(self, environment: Json) -> str | None:
+        """Nothing: what does not exist reaches no network."""
+
     async def prepare(self) -> None:
         """Nothing to make ready."""
 
@@ -114,7 +225,7 @@ class ScriptedSandboxProvider:
             raise SandboxUnavailable(self._refusals.pop(0))
         if spec.session_id not in self._machines:
             self._machines[spec.session_id] = Machine(_LAYOUT, self._outcomes)
-        return ScriptedSandbox(self._machines[spec.session_id])
+        return ScriptedSandbox(self._machines[spec.session_id], spec.roots)
 
     async def remove(self, session_id: str) -> None:
         """Delete the session's sandbox; see the port."""

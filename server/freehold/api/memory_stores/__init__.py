@@ -1,0 +1,1 @@
+"""Memory stores, their memories and the versions of these (spec 15)."""

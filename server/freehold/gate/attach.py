@@ -1,0 +1,146 @@
+"""Runs once in a sandbox's network namespace and gives the gate its sockets.
+
+The namespace has loopback and nothing else. A default route through loopback makes every address
+seem reachable, so that the packet filter sees the connection; the filter turns what the gate serves
+to local sockets and refuses all else. Nothing ever leaves by loopback. The sandbox has no
+capability to change any of this, and needs ``CAP_NET_ADMIN`` as little as the gate does.
+"""
+
+from __future__ import annotations
+
+import array
+import json
+import shutil
+import socket
+import subprocess
+import sys
+
+TCP_PORT = 15001
+DNS_PORT = 15053
+OWN_ADDRESS = "198.18.0.2/32"
+"""An address beside loopback's, or the resolver library would take the machine to be offline."""
+_SECONDS = 20.0
+
+
+class AttachError(Exception):
+    """The namespace could not be prepared; the text says why."""
+
+
+def attach(desk: str, key: str, *, every_port: bool) -> None:
+    """Prepare this namespace and hand its sockets to the gate whose socket ``desk`` is.
+
+    Args:
+        desk: Path of the gate's socket for this.
+        key: What the server calls the sandbox.
+        every_port: Serve all TCP ports, not only 80 and 443.
+
+    Raises:
+        AttachError: the namespace is not a bare one, or the gate or the filter refused.
+    """
+    _must_be_bare()
+    # The sockets first: a connection that is turned to a port nobody has is refused.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    names = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    names.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", TCP_PORT))
+        listener.listen(128)
+        datagrams.bind(("127.0.0.1", DNS_PORT))
+        names.bind(("127.0.0.1", DNS_PORT))
+        names.listen(16)
+    except OSError as error:
+        raise AttachError(f"the gate's ports are taken: {error}") from error
+    _redirect(every_port=every_port)
+    _hand_over(desk, key, [listener, datagrams, names])
+
+
+def _must_be_bare() -> None:
+    """Refuse a namespace with a way out: nothing below would hold there."""
+    others = [name for _, name in socket.if_nameindex() if name != "lo"]
+    # Tunnel devices that some kernels put into every namespace are down and lead nowhere.
+    others = [name for name in others if _is_up(name)]
+    if others:
+        raise AttachError(f"the sandbox has network interfaces of its own: {', '.join(others)}")
+
+
+def _is_up(name: str) -> bool:
+    shown = _run(["ip", "-o", "link", "show", "dev", name])
+    return ",UP" in shown or "<UP" in shown
+
+
+def _redirect(*, every_port: bool) -> None:
+    _run(["ip", "address", "replace", OWN_ADDRESS, "dev", "lo"])
+    _run(["ip", "route", "replace", "default", "dev", "lo", "src", "127.0.0.1"])
+    tables = next((t for t in ("iptables", "iptables-legacy") if _works(t)), None)
+    if tables is None:
+        raise AttachError("the kernel offers no packet filter (iptables, nat table)")
+    local = ["!", "-d", "127.0.0.0/8"]
+    to_gate = ["-j", "REDIRECT", "--to-ports"]
+    ports = [] if every_port else ["-m", "multiport", "--dports", "80,443"]
+    # Refusals first: at no moment is more open than in the end.
+    for rule in (
+        ["-F", "OUTPUT"],
+        ["-P", "FORWARD", "DROP"],
+        ["-A", "OUTPUT", "-d", "127.0.0.0/8", "-j", "ACCEPT"],
+        ["-A", "OUTPUT", "-p", "tcp", "-j", "REJECT", "--reject-with", "tcp-reset"],
+        ["-A", "OUTPUT", "-j", "REJECT", "--reject-with", "icmp-net-unreachable"],
+    ):
+        _run([tables, "-w", *rule])
+    for rule in (
+        ["-F", "OUTPUT"],
+        ["-A", "OUTPUT", "-p", "udp", *local, "--dport", "53", *to_gate, str(DNS_PORT)],
+        ["-A", "OUTPUT", "-p", "tcp", *local, "--dport", "53", *to_gate, str(DNS_PORT)],
+        ["-A", "OUTPUT", "-p", "tcp", *local, *ports, *to_gate, str(TCP_PORT)],
+    ):
+        _run([tables, "-w", "-t", "nat", *rule])
+
+
+def _works(tables: str) -> bool:
+    if shutil.which(tables) is None:
+        return False
+    try:
+        _run([tables, "-w", "-t", "nat", "-S", "OUTPUT"])
+    except AttachError:
+        return False
+    return True
+
+
+def _run(command: list[str]) -> str:
+    try:
+        done = subprocess.run(  # noqa: S603
+            command, capture_output=True, text=True, check=False, timeout=_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise AttachError(f"{command[0]}: {error}") from error
+    if done.returncode != 0:
+        raise AttachError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout
+
+
+def _hand_over(desk: str, key: str, sockets: list[socket.socket]) -> None:
+    fds = array.array("i", [one.fileno() for one in sockets])
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as line:
+            line.settimeout(_SECONDS)
+            line.connect(desk)
+            line.sendmsg(
+                [json.dumps({"key": key}).encode()],
+                [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds.tobytes())],
+            )
+            reply = line.recv(1024)
+    except OSError as error:
+        raise AttachError(f"the gate does not answer: {error}") from error
+    if reply != b"ok":
+        raise AttachError(f"the gate refused: {reply.decode(errors='replace') or 'hung up'}")
+
+
+def main(desk: str, key: str, *, every_port: bool) -> int:
+    """:func:`attach` as a program: the exit status, with the reason on standard error."""
+    try:
+        attach(desk, key, every_port=every_port)
+    except AttachError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,73 @@
+"""What a sandbox may reach, and what it is told when it may not. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+_AUTHORITY = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9_.-]{1,255}))(?::\d*)?")
+
+INWARD = "Destination IP is in a private/reserved range"
+"""The recorded text (spec 3.3)."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The networking of one sandbox (spec 3.2).
+
+    Attributes:
+        hosts: Host names, addresses and ``*.domain`` entries that may be reached; ``None``: all
+            that are outside.
+    """
+
+    hosts: tuple[str, ...] | None = ()
+
+    @classmethod
+    def parse(cls, value: Mapping[str, Any]) -> Policy:
+        """The policy in a message of the server.
+
+        Raises:
+            ValueError: it is none; nothing may be reached then.
+        """
+        if value.get("type") == "unrestricted":
+            return cls(hosts=None)
+        hosts = value.get("hosts")
+        if value.get("type") != "limited" or not isinstance(hosts, list):
+            raise ValueError("a policy is unrestricted, or limited with a list of hosts")
+        return cls(hosts=tuple(plain(str(host)) for host in hosts))
+
+    def refusal(self, host: str) -> str | None:
+        """Why this host may not be reached, in the recorded words; ``None`` if it may."""
+        if self.hosts is None or any(covers(entry, host) for entry in self.hosts):
+            return None
+        return f"Host not in allowlist: {host}"
+
+
+NOTHING = Policy()
+"""For sandboxes whose policy is not known."""
+
+
+def covers(entry: str, host: str) -> bool:
+    """Whether an ``allowed_hosts`` entry covers a host, both plain.
+
+    ``*.domain`` covers every depth below the domain and never the domain itself (spec 3.2).
+    """
+    if entry.startswith("*."):
+        return host.endswith(entry[1:]) and len(host) > len(entry) - 1
+    return host == entry
+
+
+def plain(host: str) -> str:
+    """A host as it is compared: lower case, no final dot, no brackets."""
+    return host.strip().lower().removeprefix("[").removesuffix("]").removesuffix(".")
+
+
+def host_of(authority: str) -> str | None:
+    """The plain host in a ``Host`` header or ``:authority``; ``None``: nothing sound is there."""
+    match = _AUTHORITY.fullmatch(authority.strip())
+    if match is None:
+        return None
+    host = plain(match["six"] or match["name"])
+    return host or None

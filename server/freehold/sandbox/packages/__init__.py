@@ -1,0 +1,1 @@
+"""Environments' packages: what a build of them is made of, whatever engine runs it."""
