@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from freehold.sandbox.docker import DockerSandboxProvider
 
 _REQUIRE = "FREEHOLD_TEST_REQUIRE_DOCKER"
-_IMAGE = "freehold-sandbox:test"
+# A name of one's own keeps checkouts with different images from building over each other.
+_IMAGE = os.environ.get("FREEHOLD_TEST_SANDBOX_IMAGE", "freehold-sandbox:test")
 _HOST_CERTIFICATES = Path("/usr/local/share/ca-certificates")
 
 MakeProvider = Callable[..., "DockerSandboxProvider"]

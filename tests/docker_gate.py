@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import io
 import json
+import os
 import secrets
 import tarfile
 import tempfile
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from freehold.sandbox.docker.gate import GateSettings
 
-_IMAGE = "freehold-gate:test"
+_IMAGE = os.environ.get("FREEHOLD_TEST_GATE_IMAGE", "freehold-gate:test")
 OPEN = ("allowed.test", "sub.allowed.test", "deep.sub.allowed.test", "other.test", "tls.test")
 """Names of the host whose address the gate trusts."""
 INSIDE = "inside.test"
