@@ -14,7 +14,7 @@ from freehold.core.state import SessionState
 
 @dataclass(frozen=True)
 class SessionSpec:
-    """What a session is made of and does not change while it runs."""
+    """What a session is made of; the log tells what happens to it."""
 
     session_id: str
     workspace_id: str
@@ -30,6 +30,9 @@ class SessionSpec:
     the state, since an update may raise or remove it."""
     vault_ids: tuple[str, ...] = ()
     """Where credentials are looked for, in this order (spec 12.5)."""
+    resources: tuple[Json, ...] = ()
+    """What the session was given, as the API shows it (spec 9.2), in order. They can change while
+    it runs; who changes them has the spec forgotten (:meth:`SessionHandle.forget_spec`)."""
 
 
 class Transaction(Protocol):

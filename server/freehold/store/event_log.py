@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from freehold.core.events import Record
 from freehold.core.state import SessionState
 from freehold.ports.log import SessionSpec
-from freehold.store import codec
+from freehold.store import codec, session_resources
 from freehold.store.database import Database, ReadSession, WriteSession
 from freehold.store.tables import session_events, sessions, timers
 
@@ -66,8 +66,9 @@ class SqlEventLog:
         """What the session is made of; ``None`` if it does not exist or was deleted."""
         async with self._database.read() as session:
             row = await session.first(_SPEC, {"of_session": session_id})
-        if row is None:
-            return None
+            if row is None:
+                return None
+            resources = await session_resources.of_session(session, session_id)
         return SessionSpec(
             session_id=row["id"],
             workspace_id=row["workspace_id"],
@@ -78,6 +79,7 @@ class SqlEventLog:
             created_at=row["created_at"],
             budget=row["budget"],
             vault_ids=tuple(row["vault_ids"]),
+            resources=tuple(session_resources.shown(resource) for resource in resources),
         )
 
     async def state(self, session_id: str) -> SessionState | None:

@@ -308,3 +308,30 @@ session_outputs = sa.Table(
     sa.Column("sha256", sa.String(64), nullable=False),
     sa.Column("file_id", sa.String(64), nullable=False),
 )
+
+session_resources = sa.Table(
+    "session_resources",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("session_id", sa.String(64), nullable=False),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    # Rises in the order in which the session was given them.
+    sa.Column("position", sa.Integer, nullable=False),
+    sa.Column("type", sa.String(32), nullable=False),
+    # What the API shows, without id and times.
+    sa.Column("body", sa.JSON, nullable=False),
+    # Of a memory store's resource, for the list of the sessions that have a store.
+    sa.Column("memory_store_id", sa.String(64)),
+    # The ciphertext of a repository's token (store.sealing).
+    sa.Column("secret", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.UniqueConstraint("session_id", "position"),
+    sa.Index(
+        "ix_session_resources_memory_store_id",
+        "memory_store_id",
+        "session_id",
+        sqlite_where=sa.text("memory_store_id IS NOT NULL"),
+        postgresql_where=sa.text("memory_store_id IS NOT NULL"),
+    ),
+)
