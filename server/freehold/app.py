@@ -27,6 +27,7 @@ from freehold.harness.driver import Driver
 from freehold.harness.intake import Intake
 from freehold.harness.mcp import McpTools
 from freehold.harness.sessions import Sessions
+from freehold.harness.uploads import Uploads
 from freehold.harness.validation import CredentialValidator
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
@@ -44,6 +45,7 @@ from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.file_library import FileLibrary
 from freehold.store.outputs import SqlOutputs
 from freehold.store.sealing import KEY_FILE, Sealer
+from freehold.store.session_resources import SqlRepositoryTokens
 from freehold.store.timers import SqlTimers
 from freehold.web.service import build_web
 
@@ -132,6 +134,7 @@ def create_app(
     catalog = build_catalog(settings)
     sealer = build_sealer(settings)
     credentials = SqlCredentialStore(database, sealer)
+    tokens = SqlRepositoryTokens(database, sealer)
     http = Http(tls.context(settings.extra_ca_certs), McpNetwork(settings.resolved_mcp_networks))
     keyring = Keyring(credentials, HttpTokenEndpoint(http), clock)
     blobs = build_blobs(settings)
@@ -168,7 +171,10 @@ def create_app(
         web=web,
         auto_model=settings.auto_model,
         # In the order in which the system prompt tells of them (spec 22.4).
-        furnishers=[*furnishers],
+        furnishers=[
+            Uploads(files, clock, possible=sandboxes.unfurnishable() is None),
+            *furnishers,
+        ],
         outputs=outputs or SqlOutputs(database, files),
         files=files,
     )
@@ -179,7 +185,7 @@ def create_app(
         async with AsyncExitStack() as stack:
             stack.push_async_callback(database.close)
             await database.migrate()
-            if resealed := await credentials.reseal():
+            if resealed := await credentials.reseal() + await tokens.reseal():
                 log.info("sealed %d secrets with the newest key", resealed)
             await blobs.prepare()
             stack.push_async_callback(blobs.close)

@@ -244,7 +244,14 @@ class TestCreateRefused:
     @pytest.mark.parametrize(
         ("fields", "start"),
         [
-            ({"resources": [{"type": "file", "file_id": "file_x"}]}, "resources: "),
+            (
+                {
+                    "resources": [
+                        {"type": "github_repository", "url": "https://github.com/o/r"},
+                    ]
+                },
+                "resources.0: ",
+            ),
             (
                 {
                     "initial_events": [

@@ -22,6 +22,7 @@ from freehold.api.health.service import Watch
 from freehold.api.memory_stores.routes import router as memory_stores
 from freehold.api.messages.routes import router as messages
 from freehold.api.models.routes import router as models
+from freehold.api.session_resources.routes import router as session_resources
 from freehold.api.sessions.routes import router as sessions
 from freehold.api.skills.routes import router as skills
 from freehold.api.threads.routes import router as threads
@@ -44,6 +45,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
         events,
         sessions,
         threads,
+        session_resources,
         agents,
         environments,
         vaults,

@@ -60,6 +60,10 @@ class Intake(Protocol):
         """Put a change of the session's own fields into its log."""
         ...
 
+    def resources_changed(self, tx: Transaction, session_id: str) -> None:
+        """Have the session's sandbox follow its resources before the next call runs in it."""
+        ...
+
 
 class Validator(Protocol):
     """Tries a vault's credential; the harness has the one there is."""

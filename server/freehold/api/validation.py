@@ -49,7 +49,8 @@ class Dialect:
 
 
 def refusal(error: ValidationError, body: Any, dialect: Dialect) -> InvalidRequest:
-    """The first thing wrong with a body: unknown fields before bad values before limits."""
+    """The first thing wrong with a body: of another type than is taken here, unknown fields, bad
+    values, limits."""
     findings = sorted(error.errors(include_url=False, include_context=True), key=_rank)
     finding = findings[0]
     text = _pydantic(finding, body) if dialect.pydantic else _text(finding, body, dialect)
@@ -58,6 +59,8 @@ def refusal(error: ValidationError, body: Any, dialect: Dialect) -> InvalidReque
 
 def _rank(finding: ErrorDetails) -> int:
     kind = finding["type"]
+    if kind == "literal_error" and finding["loc"] == ("type",):
+        return -1  # what is unknown belongs to that type
     if kind == "extra_forbidden":
         return 0
     if kind in _EXPECTED or kind in ("literal_error", "union_tag_invalid", "union_tag_not_found"):

@@ -53,6 +53,12 @@ PACKAGE_SPEC = 512
 ID = 128
 SESSION_TITLE = 500
 RESOURCES = 500
+RESOURCES_PAGE_MAX = 1000
+MOUNT_PATH = 4096
+REPOSITORY_URL = 2048
+REPOSITORY_TOKEN = 4096
+BRANCH = 255
+COMMIT_MIN, COMMIT_MAX = 7, 64
 VAULTS = 50
 INITIAL_EVENTS = 50
 EVENTS_PER_SEND = 50
@@ -61,7 +67,7 @@ RUBRIC = 262_144
 SYSTEM_BLOCKS = 1000
 EVENT_DELTAS = 100
 CENTS_DIGITS = 16
-"""Spec 5.2, 6.1, 6.3; events per request is the choice of spec 25, number 10; the digits of a
+"""Spec 5.2, 6.1, 6.3, 9; events per request is the choice of spec 25, number 10; the digits of a
 budget are ours."""
 
 VAULT_DISPLAY_NAME = 255

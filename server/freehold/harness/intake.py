@@ -124,6 +124,10 @@ class Intake:
             await self._dispatcher.wake(session_id, tx)
         tx.on_commit(handle.forget_spec)
 
+    def resources_changed(self, tx: Transaction, session_id: str) -> None:
+        """Have the session's resources read anew before its next tool call (spec 9)."""
+        tx.on_commit(self._sessions.handle(session_id).forget_spec)
+
     async def archive(self, tx: Transaction, session_id: str) -> None:
         """Terminate the session for good; its sandbox goes (spec 5.1, 25).
 

@@ -39,6 +39,7 @@ class SessionHandle:
         self._fanout = fanout
         self._state: SessionState | None = None
         self._spec: SessionSpec | None = None
+        self._updates = 0
         self._transcript: Transcript | None = None
 
     @property
@@ -103,15 +104,19 @@ class SessionHandle:
         Raises:
             SessionGone: the session was deleted.
         """
-        if self._spec is None:
-            spec = await self._log.spec(self.session_id)
-            if spec is None:
-                raise SessionGone(self.session_id)
+        if self._spec is not None:
+            return self._spec
+        updates = self._updates
+        spec = await self._log.spec(self.session_id)
+        if spec is None:
+            raise SessionGone(self.session_id)
+        if self._updates == updates:  # else it may be of before the update
             self._spec = spec
-        return self._spec
+        return spec
 
     def forget_spec(self) -> None:
         """The session was updated; read it anew when next needed."""
+        self._updates += 1
         self._spec = None
 
     async def transcript(self) -> Transcript:

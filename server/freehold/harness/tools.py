@@ -11,7 +11,7 @@ from freehold.core.events import Content, SandboxAttached, SessionError
 from freehold.core.networking import mcp_hosts
 from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall
-from freehold.errors import SandboxError, SandboxLost, SandboxUnavailable
+from freehold.errors import FurnishingFailed, SandboxError, SandboxLost, SandboxUnavailable
 from freehold.harness.furnishing import Furnishing
 from freehold.harness.offload import offload, too_long
 from freehold.harness.sessions import SessionHandle
@@ -49,8 +49,16 @@ class Hands:
     async def _furnished(self, handle: SessionHandle) -> Sandbox:
         sandbox = await self._acquire(handle)
         known = (await handle.state()).sandbox_id
-        await self._furnishing.furnish(await handle.spec(), sandbox, known=known)
-        return sandbox
+        while True:
+            spec = await handle.spec()
+            try:
+                await self._furnishing.furnish(spec, sandbox, known=known)
+                return sandbox
+            except FurnishingFailed:
+                # What was wanted may have been taken from the session meanwhile.
+                handle.forget_spec()
+                if await handle.spec() == spec:
+                    raise
 
     def warm(self, handle: SessionHandle) -> None:
         """Begin to make the session's sandbox, so that the first call need not wait for all of

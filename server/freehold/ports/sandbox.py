@@ -233,6 +233,13 @@ class SandboxProvider(Protocol):
         """
         ...
 
+    def unfurnishable(self) -> str | None:
+        """Why nothing could be put into these sandboxes that the agent cannot change.
+
+        ``None``: it can be. Half a sentence, for people.
+        """
+        ...
+
     async def prepare(self) -> None:
         """Make ready what can be made before a session asks.
 

@@ -8,14 +8,9 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from freehold.core.mounts import SYSTEM_FOLDERS
 from freehold.errors import PlacementRefused
 from freehold.ports.sandbox import Root
-
-_SYSTEM = frozenset(
-    {"bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "opt", "proc", "root"}
-    | {"run", "sbin", "sys", "usr", "var"}
-)
-"""Folders at the top that belong to the image; nothing is placed in them."""
 
 
 def checked(path: str) -> str:
@@ -27,7 +22,7 @@ def checked(path: str) -> str:
     top = path.split("/")[1] if path.startswith("/") else ""
     if not top or "\0" in path or posixpath.normpath(path) != path:
         raise PlacementRefused(f"{path!r}: not an absolute, normalized path")
-    if top in _SYSTEM:
+    if top in SYSTEM_FOLDERS:
         raise PlacementRefused(f"{path}: /{top} belongs to the sandbox's system")
     return path
 

@@ -145,23 +145,45 @@ class FileLibrary:
         downloadable: bool = False,
     ) -> StoredFile | None:
         """:meth:`copy` in the caller's transaction, which may be the one that makes the session."""
-        source = await files.get(tx, workspace_id, file_id, for_update=True)
-        now = self._clock.now()
-        if source is None or source.expired(now):
-            return None
-        file = StoredFile(
-            id=self._clock.mint("file"),
-            workspace_id=workspace_id,
-            filename=source.filename,
-            mime_type=source.mime_type,
-            size_bytes=source.size_bytes,
-            downloadable=downloadable,
-            created_at=now,
-            scope_id=session_id,
-            blob=source.blob,
+        copies = await self.copies_within(
+            tx, workspace_id, [file_id], session_id, downloadable=downloadable
         )
-        await files.insert(tx, file)
-        return file
+        return copies[0]
+
+    async def copies_within(
+        self,
+        tx: WriteSession,
+        workspace_id: str,
+        file_ids: Sequence[str],
+        session_id: str,
+        *,
+        downloadable: bool = False,
+    ) -> list[StoredFile | None]:
+        """:meth:`copy_within` of several files at once, in their order; each gets a copy of its
+        own, also where one is named twice."""
+        sources = await files.hold(tx, workspace_id, file_ids)
+        now = self._clock.now()
+        copies: list[StoredFile | None] = []
+        for file_id in file_ids:
+            source = sources.get(file_id)
+            if source is None or source.expired(now):
+                copies.append(None)
+                continue
+            copies.append(
+                StoredFile(
+                    id=self._clock.mint("file"),
+                    workspace_id=workspace_id,
+                    filename=source.filename,
+                    mime_type=source.mime_type,
+                    size_bytes=source.size_bytes,
+                    downloadable=downloadable,
+                    created_at=now,
+                    scope_id=session_id,
+                    blob=source.blob,
+                )
+            )
+        await files.insert_all(tx, [copy for copy in copies if copy is not None])
+        return copies
 
     async def find(self, workspace_id: str, file_id: str) -> StoredFile | None:
         """See :meth:`freehold.ports.files.FileReader.find`."""

@@ -6,7 +6,7 @@ the two together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
@@ -24,6 +24,26 @@ _F = files.c
 async def insert(tx: WriteSession, file: StoredFile) -> None:
     """Store a new file."""
     await tx.execute(sa.insert(files).values(asdict(file)))
+
+
+async def insert_all(tx: WriteSession, new: Sequence[StoredFile]) -> None:
+    """Store new files."""
+    if new:
+        await tx.execute(sa.insert(files), [asdict(file) for file in new])
+
+
+async def hold(
+    tx: WriteSession, workspace_id: str, ids: Collection[str]
+) -> Mapping[str, StoredFile]:
+    """Those of these files that are there, by id; nobody deletes them meanwhile."""
+    # In the order of ids, so that two transactions cannot wait for each other.
+    statement = (
+        sa.select(files)
+        .where(_F.workspace_id == workspace_id, _F.id.in_(sorted(set(ids))))
+        .order_by(_F.id)
+        .with_for_update()
+    )
+    return {row["id"]: _file(row) for row in await tx.all(statement)}
 
 
 async def get(

@@ -92,6 +92,11 @@ async def of_sessions(
     return found
 
 
+def with_store(memory_store_id: str) -> sa.Select[tuple[str]]:
+    """The query for the ids of the sessions that have a memory store."""
+    return sa.select(_R.session_id).where(_R.memory_store_id == memory_store_id)
+
+
 async def page(
     session: ReadSession, session_id: str, *, after: int | None, limit: int | None
 ) -> list[ResourceRow]:
@@ -109,6 +114,14 @@ async def get(session: ReadSession, session_id: str, resource_id: str) -> Resour
         sa.select(session_resources).where(_R.session_id == session_id, _R.id == resource_id)
     )
     return None if row is None else from_row(row)
+
+
+async def last_position(session: ReadSession, session_id: str) -> int:
+    """The position of a session's last resource; -1 if it has none."""
+    found = await session.scalar(
+        sa.select(sa.func.max(_R.position)).where(_R.session_id == session_id)
+    )
+    return -1 if found is None else int(found)
 
 
 async def update(tx: WriteSession, row: ResourceRow) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.engine import RowMapping
 
 from freehold.core.events import Json
 from freehold.core.state import SessionState
-from freehold.store import codec
+from freehold.store import codec, session_resources
 from freehold.store.keyset import Key, keyset
 from freehold.store.tables import sessions
 from freehold.store.units import ReadSession, WriteSession
@@ -86,6 +86,7 @@ class Filter:
     created_gte: datetime | None = None
     created_lt: datetime | None = None
     created_lte: datetime | None = None
+    memory_store_id: str | None = None
 
 
 async def insert(tx: WriteSession, session: SessionRow) -> None:
@@ -155,6 +156,8 @@ def _conditions(matching: Filter) -> list[sa.ColumnElement[bool]]:
         conditions.append(_S.agent_id == matching.agent_id)
         if matching.agent_version is not None:
             conditions.append(_S.agent_version == matching.agent_version)
+    if matching.memory_store_id is not None:
+        conditions.append(_S.id.in_(session_resources.with_store(matching.memory_store_id)))
     if not matching.include_archived:
         conditions.append(_S.archived_at.is_(None))
     if matching.statuses:

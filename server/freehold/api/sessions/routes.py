@@ -9,6 +9,7 @@ from starlette.responses import Response
 from freehold.api import requests, responses
 from freehold.api.deps import services, workspace_id
 from freehold.api.openapi import operation
+from freehold.api.session_resources.attaching import Workshop
 from freehold.api.sessions import service
 from freehold.api.sessions.schemas import (
     DeletedSession,
@@ -18,7 +19,7 @@ from freehold.api.sessions.schemas import (
     SessionPage,
     SessionUpdateParams,
 )
-from freehold.store import outputs
+from freehold.store import outputs, session_resources
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -29,7 +30,7 @@ async def create_session(request: Request) -> Response:
     params = await requests.read(request, SessionCreateParams)
     behind = services(request)
     async with behind.database.write() as tx:
-        session = await service.create(
+        row, resources = await service.create(
             tx,
             workspace_id(request),
             params,
@@ -37,8 +38,9 @@ async def create_session(request: Request) -> Response:
             clock=behind.clock,
             catalog=behind.catalog,
             sandboxes=behind.sandboxes,
+            workshop=Workshop(behind.files, behind.sealer, behind.clock),
         )
-    return responses.shown(service.shown(session, behind.clock.now()))
+    return responses.shown(service.shown(row, resources, behind.clock.now()))
 
 
 @router.get("", **operation("List sessions", SessionPage, query=SessionListQuery))
@@ -48,9 +50,12 @@ async def list_sessions(request: Request) -> Response:
     behind = services(request)
     async with behind.database.read() as session:
         rows, cursors = await service.listed(session, workspace_id(request), query)
+        theirs = await session_resources.of_sessions(session, [row.id for row in rows])
     now = behind.clock.now()
     return responses.page(
-        [service.shown(row, now) for row in rows], cursors.next_page, cursors.prev_page
+        [service.shown(row, theirs.get(row.id, ()), now) for row in rows],
+        cursors.next_page,
+        cursors.prev_page,
     )
 
 
@@ -60,7 +65,8 @@ async def retrieve_session(request: Request, session_id: str) -> Response:
     behind = services(request)
     async with behind.database.read() as session:
         row = await service.find(session, workspace_id(request), session_id)
-    return responses.shown(service.shown(row, behind.clock.now()))
+        resources = await session_resources.of_session(session, row.id)
+    return responses.shown(service.shown(row, resources, behind.clock.now()))
 
 
 @router.post("/{session_id}", **operation("Update a session", Session, body=SessionUpdateParams))
@@ -78,7 +84,8 @@ async def update_session(request: Request, session_id: str) -> Response:
             clock=behind.clock,
             catalog=behind.catalog,
         )
-    return responses.shown(service.shown(row, behind.clock.now()))
+        resources = await session_resources.of_session(tx, row.id)
+    return responses.shown(service.shown(row, resources, behind.clock.now()))
 
 
 @router.delete("/{session_id}", **operation("Delete a session", DeletedSession))
@@ -89,6 +96,7 @@ async def delete_session(request: Request, session_id: str) -> Response:
         deleted = await service.delete(tx, workspace_id(request), session_id, behind.intake)
         await behind.files.delete_within(tx, workspace_id(request), deleted)
         await outputs.forget(tx, deleted)
+        await session_resources.forget(tx, deleted)
     return responses.shown(DeletedSession(id=deleted, type="session_deleted"))
 
 
@@ -101,4 +109,5 @@ async def archive_session(request: Request, session_id: str) -> Response:
         row = await service.archive(
             tx, workspace_id(request), session_id, behind.intake, behind.clock
         )
-    return responses.shown(service.shown(row, behind.clock.now()))
+        resources = await session_resources.of_session(tx, row.id)
+    return responses.shown(service.shown(row, resources, behind.clock.now()))

@@ -17,6 +17,7 @@ from freehold.api.agents.schemas import (
 from freehold.api.events.schemas import InitialEventParams
 from freehold.api.requests import INTEGER, VERSION_MAX, Boolean, Moment, Params, Query
 from freehold.api.schemas import Metadata, MetadataPatch, Shown, Timestamp
+from freehold.api.session_resources.schemas import ResourceParams, SessionResource
 from freehold.core import limits
 
 Status = Literal["rescheduling", "running", "idle", "terminated"]
@@ -86,7 +87,7 @@ class SessionCreateParams(Params):
     environment_id: _Id
     title: Annotated[str, StringConstraints(max_length=limits.SESSION_TITLE)] | None = None
     metadata: Metadata | None = None
-    resources: Annotated[list[dict[str, Any]], Field(max_length=limits.RESOURCES)] | None = None
+    resources: Annotated[list[ResourceParams], Field(max_length=limits.RESOURCES)] | None = None
     vault_ids: Annotated[list[_Id], Field(max_length=limits.VAULTS)] | None = None
     budget: BudgetLimitParam | None = None
     initial_events: (
@@ -197,7 +198,7 @@ class Session(Shown):
     agent: SessionAgent
     environment_id: str
     metadata: dict[str, str]
-    resources: list[dict[str, Any]]
+    resources: list[SessionResource]
     vault_ids: list[str]
     outcome_evaluations: list[dict[str, Any]]
     stats: Stats

@@ -15,6 +15,7 @@ from freehold.api.deps import Intake
 from freehold.api.environments import service as environment_service
 from freehold.api.events import attachments
 from freehold.api.events.schemas import client_events
+from freehold.api.session_resources.attaching import Owner, Workshop, attach, check_environment
 from freehold.api.sessions import support
 from freehold.api.sessions.schemas import (
     AgentWithOverridesParams,
@@ -38,7 +39,8 @@ from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import SandboxProvider
-from freehold.store import credentials, sessions, vaults
+from freehold.store import credentials, session_resources, sessions, vaults
+from freehold.store.session_resources import ResourceRow
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -82,11 +84,12 @@ async def create(
     clock: Clock,
     catalog: Catalog,
     sandboxes: SandboxProvider,
-) -> SessionRow:
-    """Start a session, with its first events if there are any.
+    workshop: Workshop,
+) -> tuple[SessionRow, list[ResourceRow]]:
+    """Start a session, with its resources, and its first events if there are any.
 
     Raises:
-        NotFound: no such agent, version, environment, vault or file.
+        NotFound: no such agent, version, environment, vault, file or memory store.
         InvalidRequest: it does not hold together, or something it needs is archived.
         NotSupported: it needs what this version lacks.
     """
@@ -101,7 +104,10 @@ async def create(
             details={"error_code": "environment_archived"},
         )
     support.refuse_agent(agent)
+    wanted = params.resources or []
+    check_environment(environment.id, environment.config, wanted)
     support.refuse_environment(environment.id, environment.config, sandboxes)
+    support.refuse_resources(wanted, sandboxes)
     if (problem := blocked_mcp_servers(agent, environment.config)) is not None:
         raise InvalidRequest(problem)
     budget = None
@@ -142,10 +148,12 @@ async def create(
         vault_ids=spec.vault_ids,
     )
     await sessions.insert(tx, row)
+    owner = Owner(workspace_id, row.id, agent, environment.id, environment.config)
+    resources = await attach(tx, owner, wanted, workshop)
     if not events:
-        return row
+        return row, resources
     state = await intake.begin(tx, spec, events)
-    return replace(row, state=state, updated_at=state.last_at or now)
+    return replace(row, state=state, updated_at=state.last_at or now), resources
 
 
 async def _check_vaults(tx: WriteSession, workspace_id: str, vault_ids: Sequence[str]) -> None:
@@ -213,8 +221,8 @@ async def listed(
     place = pages.key(cursor)
     if place is not None:
         _check_within(place.created_at, query)
-    if query.deployment_id is not None or query.memory_store_id is not None:
-        return [], pages.BothWays(None, None)  # no session here has any
+    if query.deployment_id is not None:
+        return [], pages.BothWays(None, None)  # no session here has one
     backwards = cursor is not None and cursor.direction == "prev"
     matching = sessions.Filter(
         agent_id=query.agent_id,
@@ -225,6 +233,7 @@ async def listed(
         created_gte=query.created_at_gte,
         created_lt=query.created_at_lt,
         created_lte=query.created_at_lte,
+        memory_store_id=query.memory_store_id,
     )
     found = await sessions.page(
         session,
@@ -289,7 +298,7 @@ async def update(
         InvalidRequest: the change is not allowed, or not now.
         NotSupported: the changed agent needs what this version lacks.
     """
-    stored = await _locked(tx, workspace_id, session_id)
+    stored = await locked(tx, workspace_id, session_id)
     if stored.state.status == "terminated":
         raise InvalidRequest(f"Session {stored.id} is terminated and cannot be modified.")
     if "vault_ids" in params.model_fields_set:
@@ -357,7 +366,7 @@ def _check_budgetable(agent: Json, catalog: Catalog) -> None:
         )
 
 
-async def _locked(tx: WriteSession, workspace_id: str, session_id: str) -> SessionRow:
+async def locked(tx: WriteSession, workspace_id: str, session_id: str) -> SessionRow:
     """The session as nobody else can change it now."""
     row = await find(tx, workspace_id, session_id)
     await tx.lock_session(row.id)
@@ -416,7 +425,7 @@ def _check_metadata(bag: dict[str, str]) -> None:
         raise InvalidRequest(problem)
 
 
-def shown(row: SessionRow, now: datetime) -> Session:
+def shown(row: SessionRow, resources: Sequence[ResourceRow], now: datetime) -> Session:
     """The session as the API shows it."""
     return Session.model_validate(
         {
@@ -427,7 +436,7 @@ def shown(row: SessionRow, now: datetime) -> Session:
             "agent": row.agent,
             "environment_id": row.environment_id,
             "metadata": row.metadata,
-            "resources": [],
+            "resources": [session_resources.shown(resource) for resource in resources],
             "vault_ids": list(row.vault_ids),
             "outcome_evaluations": [],
             "stats": render_stats(row.state, now),

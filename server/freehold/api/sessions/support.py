@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from freehold.api.environments.service import has_packages
+from freehold.api.session_resources.schemas import ResourceParams
 from freehold.api.sessions.schemas import SessionCreateParams
 from freehold.core.events import Json
 from freehold.errors import NotSupported
@@ -40,17 +43,35 @@ def refuse_fields(params: SessionCreateParams) -> None:
     Raises:
         NotSupported: one is set.
     """
-    if params.resources:
-        raise NotSupported(
-            "resources: this version of Freehold has no session resources (files, repositories, "
-            "memory stores); omit the field"
-        )
     for index, event in enumerate(params.initial_events or ()):
         if event.type == "user.define_outcome":
             raise NotSupported(
                 f"initial_events[{index}]: this version of Freehold does not pursue outcomes "
                 "(`user.define_outcome`); send a `user.message`"
             )
+
+
+_UNFURNISHED = {
+    "github_repository": "clones no repositories into sandboxes",
+    "memory_store": "does not put memory stores into sandboxes",
+}
+"""What would be kept and never be there, by type of resource."""
+
+
+def refuse_resources(wanted: Sequence[ResourceParams], sandboxes: SandboxProvider) -> None:
+    """Refuse resources that the session's sandbox would not have.
+
+    Raises:
+        NotSupported: one is such.
+    """
+    for place, resource in enumerate(wanted):
+        if (lack := _UNFURNISHED.get(resource.type)) is not None:
+            raise NotSupported(
+                f"resources.{place}: this version of Freehold {lack} (type `{resource.type}`); "
+                "omit it"
+            )
+    if wanted and (reason := sandboxes.unfurnishable()) is not None:
+        raise NotSupported(f"resources: cannot be put into a sandbox here: {reason}")
 
 
 def refuse_credential(credential: CredentialRow) -> None:

@@ -186,6 +186,15 @@ class DockerSandboxProvider:
             )
         return None
 
+    def unfurnishable(self) -> str | None:
+        """Root inside is who could change anything; see the port."""
+        if self._limits.root:
+            return (
+                "FREEHOLD_SANDBOX_ROOT makes the agent root in its sandbox, so nothing can be kept "
+                "from it; unset it"
+            )
+        return None
+
     async def prepare(self) -> None:
         """Begin to keep containers ready; see the port."""
         self._prepared = True

@@ -96,6 +96,15 @@ class ProcessSandboxProvider:
             return "process sandboxes share this machine's network; use FREEHOLD_SANDBOX=docker"
         return None
 
+    def unfurnishable(self) -> str | None:
+        """Plain processes share the machine's files; see the port."""
+        if self._bubblewrap:
+            return None
+        return (
+            "sandboxes that are plain processes (FREEHOLD_SANDBOX=process without bubblewrap) "
+            "share this machine's files; install bubblewrap or use Docker"
+        )
+
     async def prepare(self) -> None:
         """Nothing: a toolbox starts fast enough."""
 

@@ -216,6 +216,9 @@ class ScriptedSandboxProvider:
     def unenforceable(self, environment: Json) -> str | None:
         """Nothing: what does not exist reaches no network."""
 
+    def unfurnishable(self) -> str | None:
+        """Nothing stands in the way."""
+
     async def prepare(self) -> None:
         """Nothing to make ready."""
 
