@@ -33,7 +33,7 @@ def uploaded(sdk: Anthropic, content: bytes = b"a,b\n", name: str = "data.csv") 
     return sdk.beta.files.upload(file=(name, content)).id
 
 
-def file(file_id: str, mount_path: str | None = None) -> dict[str, Any]:
+def file(file_id: str, mount_path: str | None = None) -> Any:
     return {
         "type": "file",
         "file_id": file_id,
@@ -45,7 +45,7 @@ def file(file_id: str, mount_path: str | None = None) -> dict[str, Any]:
 def make(sdk: Anthropic, agent: Any, environment: Any) -> Any:
     """Makes a session with resources."""
 
-    def made(*resources: dict[str, Any], **more: Any) -> Any:
+    def made(*resources: Any, **more: Any) -> Any:
         return sdk.beta.sessions.create(
             **{"agent": agent.id, "environment_id": environment.id, **more},
             resources=list(resources),
@@ -305,7 +305,7 @@ class TestEndpoints:
         rest = api.list(session.id, page=page.next_page)
         assert rest.data == session.resources[7:]
         # What goes meanwhile neither hides nor repeats what stays.
-        api.delete(session.resources[6].id, session_id=session.id)  # type: ignore[union-attr]
+        api.delete(session.resources[6].id, session_id=session.id)
         assert page.get_next_page().data == session.resources[7:14]
         url = f"/v1/sessions/{session.id}/resources"
         assert api.list(session.id, limit=29).next_page is None

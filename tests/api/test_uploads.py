@@ -47,7 +47,8 @@ class World:
         self._serving.__exit__(None, None, None)
 
     def upload(self, content: bytes, name: str = "data.csv") -> str:
-        return self.sdk.beta.files.upload(file=(name, content)).id
+        file_id: str = self.sdk.beta.files.upload(file=(name, content)).id
+        return file_id
 
     def session(self, **mounts: bytes) -> str:
         """A session with files, given as ``name=content`` and mounted at ``/name``."""
@@ -63,7 +64,8 @@ class World:
                 for name, content in mounts.items()
             ],
         )
-        return made.id
+        session_id: str = made.id
+        return session_id
 
     def add(self, session_id: str, content: bytes, mount_path: str) -> Any:
         return self.sdk.beta.sessions.resources.add(
@@ -73,7 +75,7 @@ class World:
     def delete(self, session_id: str, mount_path: str) -> None:
         api = self.sdk.beta.sessions.resources
         (found,) = [one for one in api.list(session_id) if one.mount_path == mount_path]
-        api.delete(found.id, session_id=session_id)  # type: ignore[union-attr]
+        api.delete(found.id, session_id=session_id)
 
     def events(self, session_id: str, command: str) -> list[Any]:
         message = f"/tool bash {json.dumps({'command': command})}"
