@@ -168,6 +168,13 @@ def test_what_is_added_and_deleted_is_seen_by_the_next_call(world: World) -> Non
     assert world.bash(session, f"ls -A {UPLOADS} | wc -l").strip() == "0"
 
 
+def test_what_is_deleted_before_the_first_call_was_never_there(world: World) -> None:
+    session = world.session(a=b"one", b=b"two")
+    turn(world.sdk, session, said("hello"))  # the sandbox is made ready meanwhile
+    world.delete(session, f"{UPLOADS}/a")
+    assert world.bash(session, LIST) == "b"
+
+
 def test_the_upload_may_be_deleted_before_the_sandbox_is_made(world: World) -> None:
     session = world.session(a=b"one")
     for file in world.sdk.beta.files.list(betas=BETAS):
