@@ -264,19 +264,6 @@ class TestCreateRefused:
                 },
                 "initial_events[0]: ",
             ),
-            (
-                {
-                    "initial_events": [
-                        {
-                            "type": "user.message",
-                            "content": [
-                                {"type": "image", "source": {"type": "file", "file_id": "file_x"}}
-                            ],
-                        }
-                    ]
-                },
-                "initial_events[0].content[0].source: ",
-            ),
         ],
     )
     def test_what_this_version_lacks_is_named(
@@ -384,7 +371,7 @@ class TestCreateRefused:
             "environment_id": environment.id,
             "initial_events": [said("hi"), bad],
         }
-        assert http.post(URL, json=body).status_code == 400
+        assert http.post(URL, json=body).status_code == 404
         assert sdk.beta.sessions.list(agent_id=agent.id).data == []
 
 
