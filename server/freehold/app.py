@@ -26,6 +26,7 @@ from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
 from freehold.harness.intake import Intake
 from freehold.harness.mcp import McpTools
+from freehold.harness.memory_mounts import MemoryMounts
 from freehold.harness.sessions import Sessions
 from freehold.harness.uploads import Uploads
 from freehold.harness.validation import CredentialValidator
@@ -43,6 +44,8 @@ from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.file_library import FileLibrary
+from freehold.store.memory_copies import SqlMemoryCopies
+from freehold.store.memory_files import SqlMemoryFiles
 from freehold.store.outputs import SqlOutputs
 from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.session_resources import SqlRepositoryTokens
@@ -156,6 +159,7 @@ def create_app(
         validator=CredentialValidator(keyring, HttpMcpProber(http)),
         files=files,
     )
+    memories = MemoryMounts(SqlMemoryFiles(database, clock), SqlMemoryCopies(database))
     driver = Driver(
         log=event_log,
         sessions=sessions,
@@ -173,10 +177,12 @@ def create_app(
         # In the order in which the system prompt tells of them (spec 22.4).
         furnishers=[
             Uploads(files, clock, possible=sandboxes.unfurnishable() is None),
+            memories,
             *furnishers,
         ],
         outputs=outputs or SqlOutputs(database, files),
         files=files,
+        around_calls=memories,
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 

@@ -26,6 +26,7 @@ from freehold.harness.backoff import Backoff
 from freehold.harness.furnishing import Furnishing
 from freehold.harness.judge import Judge
 from freehold.harness.mcp import LOST, McpTools
+from freehold.harness.memory_mounts import AroundCalls
 from freehold.harness.model_turn import Sampler
 from freehold.harness.outputs import Harvester
 from freehold.harness.sessions import Fenced, SessionGone, SessionHandle, Sessions
@@ -120,11 +121,13 @@ class Driver:
         furnishers: Sequence[Furnisher] = (),
         outputs: Outputs | None = None,
         files: FileReader | None = None,
+        around_calls: AroundCalls | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
         furnishing = Furnishing(furnishers)
-        self._hands = Hands(sandboxes, furnishing)
+        self._hands = Hands(sandboxes, furnishing, around_calls)
+        self._around_calls = around_calls
         self._harvester = None if outputs is None else Harvester(outputs)
         catalog = catalog or Catalog()
         self._web = WebTools(web, log, catalog)
@@ -183,7 +186,7 @@ class Driver:
                 happened = pen.copy()
                 stray = None if stopped else stray_call(pen.state)
                 work = None if stray else plan(pen, servers, self._max_rounds)
-                harvest = unharvested and self._harvester is not None and ends_turn(pen)
+                harvest = unharvested and self._harvests and ends_turn(pen)
                 if harvest:
                     # That the turn has ended is written once its outputs are kept: should we die
                     # in between, the next server finds it running and looks again.
@@ -207,17 +210,25 @@ class Driver:
             await self._let_go(handle.session_id)
             self._sessions.forget(handle.session_id)
 
+    @property
+    def _harvests(self) -> bool:
+        return self._harvester is not None or self._around_calls is not None
+
     async def _harvest(self, handle: SessionHandle) -> None:
-        """Keep what the agent delivered in the sandbox that its calls ran in, if it is there."""
+        """Keep what the agent left in the sandbox that its calls ran in, if it is there."""
         known = (await handle.state()).sandbox_id
-        if self._harvester is None or known is None:
+        if known is None:
             return
         try:
             sandbox = await self._hands.attach(handle)
         except SandboxUnavailable as error:
-            log.warning("outputs of %s cannot be had: %s", handle.session_id, error)
+            log.warning("what %s left cannot be had: %s", handle.session_id, error)
             return
-        if sandbox.identity == known:
+        if sandbox.identity != known:
+            return
+        if self._around_calls is not None:
+            await self._around_calls.settle(await handle.spec(), sandbox)
+        if self._harvester is not None:
             await self._harvester.harvest(await handle.spec(), sandbox)
 
     async def _let_go(self, session_id: str) -> None:
@@ -297,4 +308,4 @@ class Driver:
                 pen = await self._pen(job.handle, tx)
                 pen.write(attached(sandbox))
                 await job.handle.save(tx, pen)
-        return await self._hands.run(job.handle.session_id, call, sandbox)
+        return await self._hands.run(job.handle, call, sandbox)

@@ -13,6 +13,7 @@ from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall
 from freehold.errors import FurnishingFailed, SandboxError, SandboxLost, SandboxUnavailable
 from freehold.harness.furnishing import Furnishing
+from freehold.harness.memory_mounts import AroundCalls
 from freehold.harness.offload import offload, too_long
 from freehold.harness.sessions import SessionHandle
 from freehold.ports.sandbox import Sandbox, SandboxProvider, SandboxSpec, ToolCall
@@ -29,9 +30,15 @@ NOT_STARTED = "The sandbox could not be started; this call did not run."
 class Hands:
     """Gives sessions their sandboxes and runs calls in them."""
 
-    def __init__(self, provider: SandboxProvider, furnishing: Furnishing | None = None) -> None:
+    def __init__(
+        self,
+        provider: SandboxProvider,
+        furnishing: Furnishing | None = None,
+        around: AroundCalls | None = None,
+    ) -> None:
         self._provider = provider
         self._furnishing = furnishing or Furnishing()
+        self._around = around
         self._warming: dict[str, asyncio.Task[Sandbox]] = {}
 
     async def _acquire(self, handle: SessionHandle) -> Sandbox:
@@ -86,15 +93,21 @@ class Hands:
             await asyncio.wait({task})
         return await self._furnished(handle)
 
-    async def run(self, session_id: str, call: OpenCall, sandbox: Sandbox) -> list[Draft]:
+    async def run(self, handle: SessionHandle, call: OpenCall, sandbox: Sandbox) -> list[Draft]:
         """Run the call, or take up the run that a dead server left behind."""
+        spec = await handle.spec()
+        told: Content = []
         try:
+            if self._around is not None:
+                await self._around.before(spec, sandbox)
             outcome = await sandbox.call(ToolCall(id=call.id, name=call.name, input=call.input))
+            if self._around is not None:
+                told = await self._around.after(spec, sandbox, call.name)
         except SandboxLost as error:
-            log.warning("sandbox of %s was lost: %s", session_id, error)
+            log.warning("sandbox of %s was lost: %s", handle.session_id, error)
             return [Draft(SandboxAttached(sandbox_id=None)), tool_error(call, LOST)]
         content = await offload(sandbox, call.id, outcome.content)
-        return [tool_result(call, content, is_error=outcome.is_error)]
+        return [tool_result(call, [*content, *told], is_error=outcome.is_error)]
 
     async def shorten(self, handle: SessionHandle, call: OpenCall, content: Content) -> Content:
         """What a tool gave that did not run in the sandbox; if it is too long, its whole text is
@@ -123,6 +136,8 @@ class Hands:
         if task is not None:
             await asyncio.wait({task})
         self._furnishing.forget(session_id)
+        if self._around is not None:
+            self._around.forget(session_id)
         await self._provider.remove(session_id)
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ Whether a session may write to a store at all (``read_only``) is for the caller 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -65,8 +65,92 @@ class Deleted:
     """What somebody else wrote meanwhile (``kept``), for the sandbox's copy."""
 
 
+@dataclass(frozen=True)
+class Mark:
+    """Where a store stands: two equal marks, no change in between."""
+
+    revision: int
+    """Rises with every change of a memory."""
+    archived: bool
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What a store has at one moment."""
+
+    mark: Mark
+    files: Mapping[str, str]
+    """The SHA-256 of each file by its path."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The copies of stores in the sandbox of a session; another sandbox has other copies."""
+
+    session_id: str
+    sandbox_id: str
+
+
+@dataclass(frozen=True)
+class Held:
+    """What a copy is known to hold at a path: what the store had too when they were in step."""
+
+    sha256: str | None
+    """``None``: nothing."""
+    coming: str | None = None
+    """What was about to be put there in its place, which may have been done or not: a hash,
+    ``GONE`` for nothing. ``None``: nothing was under way."""
+
+
+GONE = ""
+
+
+class MemoryCopies(Protocol):
+    """What sandboxes hold of memory stores, so that a server that died knows what an agent changed.
+
+    Each call is a transaction of its own. A copy that another sandbox of the session had is
+    forgotten as soon as something is noted of this one's.
+    """
+
+    async def held(self, copy: Copy, memory_store_id: str) -> Mapping[str, Held]:
+        """What the copy holds, by path."""
+        ...
+
+    async def begin(self, copy: Copy, memory_store_id: str) -> None:
+        """The copy is new, and holds nothing."""
+        ...
+
+    async def coming(
+        self, copy: Copy, memory_store_id: str, files: Mapping[str, str | None]
+    ) -> None:
+        """These files are about to be put there, with these hashes; ``None``: deleted."""
+        ...
+
+    async def came(self, copy: Copy, memory_store_id: str, files: Mapping[str, str | None]) -> None:
+        """They are there; ``None``: they are not."""
+        ...
+
+
 class MemoryFiles(Protocol):
-    """The files of memory stores. Each call is a transaction of its own."""
+    """The files of memory stores. Each call is a transaction of its own.
+
+    A change with a ``copy`` notes in the same transaction what that copy holds at the path: what
+    it brought is never brought twice, whoever died in between.
+    """
+
+    async def marks(self, workspace_id: str, memory_store_ids: Sequence[str]) -> Mapping[str, Mark]:
+        """Where these stores stand; those that are gone are missing."""
+        ...
+
+    async def heads(self, workspace_id: str, memory_store_id: str) -> Heads | None:
+        """Every file's hash, all of one moment; ``None``: the store is gone."""
+        ...
+
+    async def contents(
+        self, workspace_id: str, memory_store_id: str, paths: Sequence[str]
+    ) -> Mapping[str, MemoryFile]:
+        """The files at these paths as they are now; those that are gone are missing."""
+        ...
 
     async def snapshot(
         self, workspace_id: str, memory_store_id: str
@@ -83,12 +167,14 @@ class MemoryFiles(Protocol):
         *,
         expected_sha256: str | None,
         actor: Actor,
+        copy: Copy | None = None,
     ) -> Written:
         """Bring a file to the store.
 
         Args:
             expected_sha256: The hash that the file had when the sandbox last had it from the
                 store; ``None`` if it is new.
+            copy: Holds the content from now on, whatever came of the write.
 
         Raises:
             NotFound: no such store.
@@ -107,8 +193,11 @@ class MemoryFiles(Protocol):
         *,
         expected_sha256: str,
         actor: Actor,
+        copy: Copy | None = None,
     ) -> Deleted:
         """Delete a file, unless it has changed since the sandbox had it with that hash.
+
+        ``copy`` holds nothing at the path from now on, whatever came of it.
 
         Raises:
             NotFound: no such store.

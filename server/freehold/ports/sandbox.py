@@ -6,7 +6,7 @@ second must never reach the model as the first.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Container, Sequence
+from collections.abc import AsyncIterator, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -81,6 +81,40 @@ class Found:
     """What the file system says; the agent can set it."""
     sha256: str
     """Of the content, in hexadecimal."""
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What is under a folder of the agent's. Paths are within the folder and start with ``/``."""
+
+    files: Mapping[str, str | None]
+    """The SHA-256 of each regular file, in hexadecimal; ``None``: larger than was asked for."""
+    others: frozenset[str] = frozenset()
+    """What is there and is no regular file, or cannot be read, folders included."""
+    unnamed: int = 0
+    """How many names are not UTF-8."""
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A change of one file in a folder of the agent's, unless the agent has changed it."""
+
+    path: str
+    """Within the folder; starts with ``/``."""
+    expected: str | None
+    """The SHA-256 of what must be there; ``None``: nothing."""
+    content: bytes | None
+    """What is to be there; ``None``: nothing."""
+
+
+@dataclass(frozen=True)
+class Exchanged:
+    """What came of an exchange."""
+
+    outcome: Literal["done", "changed", "blocked"]
+    """``changed``: something else is there; ``blocked``: no file can be there."""
+    reason: str = ""
+    """Why it is blocked."""
 
 
 @dataclass(frozen=True)
@@ -185,6 +219,30 @@ class Sandbox(Protocol):
 
         Raises:
             TooManyFiles: over ``LISTING_LIMIT`` entries. SandboxLost: the sandbox is gone.
+        """
+        ...
+
+    async def survey(self, folder: str, *, largest: int, fresh: bool = False) -> Survey:
+        """What is under a folder, at little cost where little has changed.
+
+        Files of up to ``largest`` bytes have their digest. Unless ``fresh``, a file whose times
+        have not changed since a survey before is taken to be the same. Links are not followed.
+
+        Raises:
+            TooManyFiles: over ``LISTING_LIMIT`` entries. OSError: the folder cannot be looked at.
+            SandboxLost: the sandbox is gone.
+        """
+        ...
+
+    async def exchange(self, folder: str, changes: Sequence[Exchange]) -> list[Exchanged]:
+        """Change files in a folder of the agent's with its own rights, in this order, each only
+        if it is as expected; nobody sees half a file.
+
+        Folders are made and, when the last file goes, removed; one that holds no file is in
+        nobody's way.
+
+        Raises:
+            SandboxLost: the sandbox is gone.
         """
         ...
 

@@ -24,7 +24,18 @@ import orjson
 from freehold import toolbox
 from freehold.core.events import Json
 from freehold.errors import FileChanged, SandboxError, SandboxLost, TooManyFiles
-from freehold.ports.sandbox import LISTING_LIMIT, Found, Layout, Placed, ToolCall, ToolOutcome
+from freehold.ports.sandbox import (
+    LISTING_LIMIT,
+    Exchange,
+    Exchanged,
+    Found,
+    Layout,
+    Placed,
+    Survey,
+    ToolCall,
+    ToolOutcome,
+)
+from freehold.sandbox import mirroring
 from freehold.sandbox.placing import chunks
 
 HELLO_TIMEOUT = 20.0
@@ -264,6 +275,14 @@ class ToolboxSandbox:
             )
             for file in result["files"]
         ]
+
+    async def survey(self, folder: str, *, largest: int, fresh: bool = False) -> Survey:
+        """What is under a folder; see the port."""
+        return await mirroring.survey(self._request, folder, largest=largest, fresh=fresh)
+
+    async def exchange(self, folder: str, changes: Sequence[Exchange]) -> list[Exchanged]:
+        """Change files that are as expected; see the port."""
+        return await mirroring.exchange(self._request, folder, changes)
 
     async def delete(self, path: str) -> None:
         """Delete a file or folder inside with the agent's own rights. Not there: no-op.

@@ -123,6 +123,24 @@ async def all_of(session: ReadSession, memory_store_id: str) -> Sequence[MemoryR
     return [_memory(row) for row in await session.all(statement)]
 
 
+async def hashes(session: ReadSession, memory_store_id: str) -> dict[str, str]:
+    """The hash of what each memory of a store holds, by path."""
+    rows = await session.all(
+        sa.select(_M.path, _M.content_sha256).where(_M.memory_store_id == memory_store_id)
+    )
+    return {row["path"]: row["content_sha256"] for row in rows}
+
+
+async def all_at(
+    session: ReadSession, memory_store_id: str, paths: Sequence[str]
+) -> Sequence[MemoryRow]:
+    """The memories at these paths, with what they hold."""
+    statement = _selected(content=True).where(
+        _M.memory_store_id == memory_store_id, _M.path.in_(paths)
+    )
+    return [_memory(row) for row in await session.all(statement)]
+
+
 async def update(tx: WriteSession, memory: MemoryRow) -> None:
     """Keep a memory that exists as it is now."""
     await tx.execute(sa.update(memories).where(_M.id == memory.id).values(_values(memory)))

@@ -88,6 +88,7 @@ async def create(
         updated_at=now,
         content=content,
     )
+    await memory_stores.changed(tx, store.id)
     await memory_versions.insert(tx, _version(memory, "created", actor))
     await memories.insert(tx, memory)
     return memory
@@ -129,6 +130,7 @@ async def update(
         # A clock that is set back must not put a memory's newest version before its last.
         updated_at=max(clock.now(), memory.updated_at),
     )
+    await memory_stores.changed(tx, memory.memory_store_id)
     await memory_versions.insert(tx, _version(changed, "modified", actor))
     await memories.update(tx, changed)
     return changed
@@ -136,6 +138,7 @@ async def update(
 
 async def delete(tx: WriteSession, memory: MemoryRow, actor: Actor, clock: Clock) -> None:
     """Remove a memory; a version says that it was deleted, by whom, and from where."""
+    await memory_stores.changed(tx, memory.memory_store_id)
     await memory_versions.insert(
         tx,
         VersionRow(

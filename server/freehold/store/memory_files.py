@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from freehold.core.memory_paths import aside, content_problem, merged, sha256
 from freehold.ports.clock import Clock
-from freehold.ports.memory import Actor, Deleted, MemoryFile, Written
-from freehold.store import memories, memory_changes, memory_stores, memory_versions
+from freehold.ports.memory import Actor, Copy, Deleted, Heads, Mark, MemoryFile, Written
+from freehold.store import (
+    memories,
+    memory_changes,
+    memory_copies,
+    memory_stores,
+    memory_versions,
+)
 from freehold.store.database import Database
 from freehold.store.memories import MemoryRow
 from freehold.store.memory_stores import MemoryStoreRow
@@ -31,6 +37,29 @@ class SqlMemoryFiles:
             rows = await memories.all_of(session, memory_store_id)
         return {row.path: _file(row) for row in rows}
 
+    async def marks(self, workspace_id: str, memory_store_ids: Sequence[str]) -> Mapping[str, Mark]:
+        """Where these stores stand; those that are gone are missing."""
+        async with self._database.read() as session:
+            return await memory_stores.marks(session, workspace_id, memory_store_ids)
+
+    async def heads(self, workspace_id: str, memory_store_id: str) -> Heads | None:
+        """Every file's hash, all of one moment; ``None``: the store is gone."""
+        async with self._database.read() as session:
+            found = await memory_stores.marks(session, workspace_id, [memory_store_id])
+            if memory_store_id not in found:
+                return None
+            return Heads(found[memory_store_id], await memories.hashes(session, memory_store_id))
+
+    async def contents(
+        self, workspace_id: str, memory_store_id: str, paths: Sequence[str]
+    ) -> Mapping[str, MemoryFile]:
+        """The files at these paths as they are now; those that are gone are missing."""
+        async with self._database.read() as session:
+            if await memory_stores.get(session, workspace_id, memory_store_id) is None:
+                return {}
+            rows = await memories.all_at(session, memory_store_id, paths)
+        return {row.path: _file(row) for row in rows}
+
     async def write(
         self,
         workspace_id: str,
@@ -40,40 +69,53 @@ class SqlMemoryFiles:
         *,
         expected_sha256: str | None,
         actor: Actor,
+        copy: Copy | None = None,
     ) -> Written:
         """Bring a file to the store; see the port for what happens to both sides' changes."""
         memory_changes.check_path(path)
         memory_changes.check_content(content)
         async with self._database.write() as tx:
             store = await memory_changes.lock(tx, workspace_id, memory_store_id, open_only=True)
-            there = await memories.at(tx, store.id, path, content=True)
-            mine = sha256(content)
-            if mine == expected_sha256 or (there is not None and mine == there.content_sha256):
-                return Written("unchanged", _file_or_none(there))
-            if there is None:
-                if (other := await memories.in_the_way(tx, store.id, path)) is None:
-                    made = await memory_changes.create(
-                        tx, store, actor, self._clock, path=path, content=content
-                    )
-                    return Written("created", _file(made))
-                segment = min(path.count("/"), other.path.count("/")) - 1
-                kept = await self._set_aside(
-                    tx, store, actor, aside(path, segment, content), content
-                )
-                return Written("set_aside", None, kept)
-            if there.content_sha256 == expected_sha256:
-                changed = await memory_changes.update(
-                    tx, there, actor, self._clock, content=content
-                )
-                return Written("modified", _file(changed))
-            both = await _both(tx, there, content, expected_sha256)
-            if both is not None:
-                changed = await memory_changes.update(tx, there, actor, self._clock, content=both)
-                return Written("merged", _file(changed))
-            kept = await self._set_aside(
-                tx, store, actor, aside(path, path.count("/") - 1, content), content
+            written = await self._written(
+                tx, store, path, content, expected_sha256=expected_sha256, actor=actor
             )
-            return Written("set_aside", _file(there), kept)
+            if copy is not None:
+                await memory_copies.note(tx, copy, store.id, {path: sha256(content)})
+            return written
+
+    async def _written(
+        self,
+        tx: WriteSession,
+        store: MemoryStoreRow,
+        path: str,
+        content: str,
+        *,
+        expected_sha256: str | None,
+        actor: Actor,
+    ) -> Written:
+        there = await memories.at(tx, store.id, path, content=True)
+        mine = sha256(content)
+        if mine == expected_sha256 or (there is not None and mine == there.content_sha256):
+            return Written("unchanged", _file_or_none(there))
+        if there is None:
+            if (other := await memories.in_the_way(tx, store.id, path)) is None:
+                made = await memory_changes.create(
+                    tx, store, actor, self._clock, path=path, content=content
+                )
+                return Written("created", _file(made))
+            segment = min(path.count("/"), other.path.count("/")) - 1
+            kept = await self._set_aside(tx, store, actor, aside(path, segment, content), content)
+            return Written("set_aside", None, kept)
+        if there.content_sha256 == expected_sha256:
+            changed = await memory_changes.update(tx, there, actor, self._clock, content=content)
+            return Written("modified", _file(changed))
+        both = await _both(tx, there, content, expected_sha256)
+        if both is not None:
+            changed = await memory_changes.update(tx, there, actor, self._clock, content=both)
+            return Written("merged", _file(changed))
+        place = aside(path, path.count("/") - 1, content)
+        kept = await self._set_aside(tx, store, actor, place, content)
+        return Written("set_aside", _file(there), kept)
 
     async def delete(
         self,
@@ -83,10 +125,13 @@ class SqlMemoryFiles:
         *,
         expected_sha256: str,
         actor: Actor,
+        copy: Copy | None = None,
     ) -> Deleted:
         """Delete a file, unless it has changed since the sandbox had it with that hash."""
         async with self._database.write() as tx:
             store = await memory_changes.lock(tx, workspace_id, memory_store_id, open_only=False)
+            if copy is not None:
+                await memory_copies.note(tx, copy, store.id, {path: None})
             there = await memories.at(tx, store.id, path, content=True)
             if there is None:
                 return Deleted("absent")

@@ -9,6 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
+from freehold.ports.memory import Mark
 from freehold.store.keyset import Key, keyset
 from freehold.store.tables import memories, memory_stores, memory_versions
 from freehold.store.units import ReadSession, WriteSession
@@ -76,6 +77,25 @@ async def update(tx: WriteSession, store: MemoryStoreRow) -> None:
         sa.update(memory_stores)
         .where(_S.id == store.id, _S.workspace_id == store.workspace_id)
         .values(_values(store))
+    )
+
+
+async def marks(
+    session: ReadSession, workspace_id: str, memory_store_ids: Sequence[str]
+) -> dict[str, Mark]:
+    """Where those of these stores stand that are there."""
+    rows = await session.all(
+        sa.select(_S.id, _S.revision, _S.archived_at).where(
+            _S.id.in_(memory_store_ids), _S.workspace_id == workspace_id
+        )
+    )
+    return {row["id"]: Mark(row["revision"], row["archived_at"] is not None) for row in rows}
+
+
+async def changed(tx: WriteSession, memory_store_id: str) -> None:
+    """One of the store's memories is about to change."""
+    await tx.execute(
+        sa.update(memory_stores).where(_S.id == memory_store_id).values(revision=_S.revision + 1)
     )
 
 

@@ -217,6 +217,8 @@ memory_stores = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
     sa.Column("archived_at", Moment),
+    # Rises with every change of a memory.
+    sa.Column("revision", sa.BigInteger, nullable=False, server_default="0"),
     sa.Index(None, "workspace_id", "created_at", "id"),
 )
 
@@ -334,4 +336,18 @@ session_resources = sa.Table(
         sqlite_where=sa.text("memory_store_id IS NOT NULL"),
         postgresql_where=sa.text("memory_store_id IS NOT NULL"),
     ),
+)
+
+# What sessions' sandboxes hold of memory stores: what the store had too when they were in step.
+memory_copies = sa.Table(
+    "memory_copies",
+    metadata,
+    sa.Column("session_id", sa.String(64), primary_key=True),
+    sa.Column("memory_store_id", sa.String(64), primary_key=True),
+    sa.Column("path", sa.Text, primary_key=True),
+    sa.Column("sandbox_id", sa.Text, nullable=False),
+    # None: nothing is there.
+    sa.Column("sha256", sa.String(64)),
+    # What is being put there in its place; empty: nothing.
+    sa.Column("coming", sa.String(64)),
 )

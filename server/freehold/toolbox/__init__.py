@@ -26,6 +26,11 @@ mkdir    ``path``                     ``{}``; with its parents, unless it is the
 delete   ``path``                     ``{}``; a file, or a folder with all it holds
 list     ``path``, ``limit``          ``files``: ``path``, ``size``, ``modified`` (seconds),
                                       ``sha256`` of each regular file
+survey   ``path``, ``limit``,         ``files`` (path within, digest or null), ``others``,
+         ``largest``, ``fresh``       ``unnamed``; see :mod:`freehold.toolbox.mirror`
+exchange ``path``, ``changes``:       ``results``: ``done``, ``changed``, or ``blocked`` and why, of
+         path within, digest,         each
+         ``data`` (base64 or null)
 shutdown                              ``{}``; then the toolbox ends
 ======== ============================ ===========================================================
 

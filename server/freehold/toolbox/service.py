@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import PROTOCOL
 from .calls import Calls
@@ -23,12 +23,17 @@ from .relay import pump
 from .sockets import bind_unix
 from .tools import Tools, own_environment
 
+if TYPE_CHECKING:
+    from .mirror import Digests
+
 FRAME_LIMIT = 64 * 1024 * 1024
 """Bytes of one frame; a peer that sends a longer one is cut off."""
 
 _CHUNK = 256 * 1024
 _ATTENTION = 1.0
 """Seconds between looks at the clock while nobody is connected."""
+
+_FILE_WORK = ("read", "write", "mkdir", "delete", "list", "survey", "exchange")
 
 Frame = dict[str, Any]
 
@@ -49,6 +54,8 @@ class Service:
         self._outputs = outputs
         self._tools = Tools(workdir, own_environment())
         self._calls = Calls(self._tools, self._journal)
+        self._digests: Digests | None = None
+        self._surveying = threading.Lock()
         self._connections = 0
         self._lock = threading.Lock()
         self._stop_source, self._stop_sink = os.pipe()
@@ -115,13 +122,15 @@ class Service:
             elif operation == "cancel":
                 self._calls.cancel(_string(frame, "id"))
                 connection.reply(rid, {})
-            elif operation in ("read", "write", "mkdir", "delete", "list"):
+            elif operation in _FILE_WORK:
                 work = {
                     "read": self._read,
                     "write": self._write,
                     "mkdir": self._mkdir,
                     "delete": self._delete,
                     "list": self._list,
+                    "survey": self._survey,
+                    "exchange": self._exchange,
                 }[operation]
                 # A slow disk must not keep other frames waiting.
                 threading.Thread(
@@ -179,6 +188,28 @@ class Service:
 
         path = self._tools.place.resolve(_string(frame, "path"))
         return {"files": listing(path, _integer(frame, "limit"))}
+
+    def _survey(self, frame: Frame) -> Frame:
+        from .mirror import Digests  # noqa: PLC0415
+
+        # One after the other: a survey begins with what the one before it learned.
+        with self._surveying:
+            self._digests = self._digests or Digests()
+            return self._digests.survey(
+                self._tools.place.resolve(_string(frame, "path")),
+                _integer(frame, "limit"),
+                _integer(frame, "largest"),
+                bool(frame.get("fresh")),
+            )
+
+    def _exchange(self, frame: Frame) -> Frame:
+        from .mirror import exchange  # noqa: PLC0415
+
+        folder = self._tools.place.resolve(_string(frame, "path"))
+        changes = frame.get("changes")
+        if not isinstance(changes, list):
+            raise _BadRequest("changes: must be a list")
+        return {"results": [exchange(folder, *change) for change in changes]}
 
 
 class _Connection:

@@ -17,18 +17,22 @@ from freehold.errors import (
 )
 from freehold.ports.sandbox import (
     LISTING_LIMIT,
+    Exchange,
+    Exchanged,
     Finding,
     Found,
     Layout,
     Placed,
     Root,
     SandboxSpec,
+    Survey,
     ToolCall,
     ToolOutcome,
 )
 from freehold.sandbox.placing import Ground, above, checked, chunks, within
 from freehold.sandbox.scripted.machine import HOME, Lost, Machine, Outcomes
 from freehold.sandbox.scripted.memory import MemoryFiles
+from freehold.sandbox.scripted.mirror import exchange
 
 _LAYOUT = Layout()
 _OPEN_FOLDERS = (_LAYOUT.workdir, _LAYOUT.outputs, HOME, "/tmp")  # noqa: S108 - inside
@@ -126,6 +130,18 @@ class ScriptedSandbox:
                 modified = datetime.fromtimestamp(files.stat(path).modified, UTC)
                 found.append(Found(path, len(data), modified, hashlib.sha256(data).hexdigest()))
         return sorted(found, key=lambda file: file.path)
+
+    async def survey(self, folder: str, *, largest: int, fresh: bool = False) -> Survey:
+        """What is under a folder; see the port."""
+        found = await self.listing(folder)
+        return Survey(
+            {f.path[len(folder) :]: f.sha256 if f.size <= largest else None for f in found}
+        )
+
+    async def exchange(self, folder: str, changes: Sequence[Exchange]) -> list[Exchanged]:
+        """Change files that are as expected; see the port."""
+        files = self._present().files
+        return [exchange(files, folder, change) for change in changes]
 
     async def read_stream(self, path: str) -> AsyncIterator[bytes]:
         """The bytes of one version of a file inside; see the port."""
