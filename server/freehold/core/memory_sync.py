@@ -44,7 +44,7 @@ def outgoing(
         room: How many files the store can still take. If there are more new ones, the deleted
             ones go first.
     """
-    written = sorted(path for path, digest in here.items() if base.get(path) != digest)
+    written = changed(base, here)
     gone = sorted(path for path in base if path not in here and not covered(path, unknown))
     if room is not None and sum(path not in base for path in written) > room:
         return Outgoing(tuple(gone), tuple(written))
@@ -54,6 +54,11 @@ def outgoing(
     return Outgoing(
         tuple(early), tuple(written), tuple(path for path in gone if path not in set(early))
     )
+
+
+def changed(base: Hashes, here: Mapping[str, str | None]) -> list[str]:
+    """The files that are new or other than they were, sorted."""
+    return sorted(p for p, digest in here.items() if digest is None or base.get(p) != digest)
 
 
 @dataclass(frozen=True)

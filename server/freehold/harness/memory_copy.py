@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from freehold.core import limits
 from freehold.core.memory_mounts import MountedStore
 from freehold.core.memory_paths import MARKER, ancestors, content_problem, path_problem
-from freehold.core.memory_sync import covered, incoming, outgoing
+from freehold.core.memory_sync import changed, covered, incoming, outgoing
 from freehold.errors import (
     FileChanged,
     InvalidRequest,
@@ -176,8 +176,8 @@ class WritableCopy:
         self._forget_but(here)
         room = limits.MEMORIES_PER_STORE - len(self._held)
         out = outgoing(self._held, self._acceptable(here, mark), survey.others, room)
-        changed = bool(out.early or out.written or out.late)
-        if changed and mark is None:
+        anything = bool(out.early or out.written or out.late)
+        if anything and mark is None:
             return told + self._tell("gone", memory_notes.gone(site.store))
         told += await self._delete(out.early)
         beyond = 0
@@ -190,7 +190,7 @@ class WritableCopy:
         if beyond:
             full = memory_notes.full(site.store, beyond, limits.MEMORIES_PER_STORE)
             told += self._tell("full", full)
-        if changed or self._unsettled:
+        if anything or self._unsettled:
             told += await self.pull(sandbox, here)
         return told
 
@@ -313,7 +313,7 @@ class WritableCopy:
         heads = await self._files.heads(site.workspace_id, site.store_id)
         if heads is None:
             return []
-        changed_here = () if here is None else _changed(self._held, here)
+        changed_here = () if here is None else changed(self._held, here)
         change = incoming(self._held, _shown(heads.files), changed_here)
         self._unsettled = {
             path for path in changed_here if heads.files.get(path) != self._held.get(path)
@@ -378,11 +378,6 @@ AnyCopy = ReadOnlyCopy | WritableCopy
 def _shown(files: Mapping[str, str]) -> dict[str, str]:
     """Without the place where workers keep their notes (spec 15.3)."""
     return {path: digest for path, digest in files.items() if path != MARKER}
-
-
-def _changed(held: Mapping[str, str], here: Mapping[str, str | None]) -> list[str]:
-    """What the agent changed and the store has not seen."""
-    return [path for path, digest in here.items() if held.get(path) != digest]
 
 
 def _emptied(deleted: Sequence[str], left: Collection[str]) -> list[str]:
