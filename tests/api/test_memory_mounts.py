@@ -311,7 +311,7 @@ def test_a_restarted_server_takes_it_up(world: World) -> None:
     session = world.session(store)
     world.bash(session, f"echo 2 > {HERE}/a.md; rm {HERE}/gone.md")
     world.restart()
-    world.put(store, "/b.md", "new")
+    world.put(store, "/b.md", "new\n")
     assert world.bash(session, f"cat {HERE}/a.md {HERE}/b.md; ls {HERE}").split() == [
         "2",
         "new",
@@ -319,7 +319,7 @@ def test_a_restarted_server_takes_it_up(world: World) -> None:
         "b.md",
     ]
     world.bash(session, f"echo 3 > {HERE}/a.md")
-    assert world.contents(store) == {"/a.md": "3\n", "/b.md": "new"}
+    assert world.contents(store) == {"/a.md": "3\n", "/b.md": "new\n"}
     assert len(world.versions(store)) == 6
 
 

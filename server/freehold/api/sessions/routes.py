@@ -19,7 +19,7 @@ from freehold.api.sessions.schemas import (
     SessionPage,
     SessionUpdateParams,
 )
-from freehold.store import outputs, session_resources
+from freehold.store import memory_copies, outputs, session_resources
 
 router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
@@ -96,6 +96,7 @@ async def delete_session(request: Request, session_id: str) -> Response:
         deleted = await service.delete(tx, workspace_id(request), session_id, behind.intake)
         await behind.files.delete_within(tx, workspace_id(request), deleted)
         await outputs.forget(tx, deleted)
+        await memory_copies.forget(tx, deleted)
         await session_resources.forget(tx, deleted)
     return responses.shown(DeletedSession(id=deleted, type="session_deleted"))
 
