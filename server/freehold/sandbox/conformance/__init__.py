@@ -9,7 +9,7 @@ or, for the providers of this package, ``python -m freehold.sandbox.conformance 
 
 from __future__ import annotations
 
-from freehold.sandbox.conformance import bash, calls, files, lifecycle, placing, search
+from freehold.sandbox.conformance import bash, calls, files, lifecycle, mirroring, placing, search
 from freehold.sandbox.conformance.subject import (
     CHECKS,
     Check,
@@ -31,6 +31,7 @@ __all__ = [
     "calls",
     "files",
     "lifecycle",
+    "mirroring",
     "placing",
     "run",
     "search",
