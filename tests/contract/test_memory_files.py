@@ -19,10 +19,17 @@ from freehold.errors import (
     MemoryPreconditionFailed,
     NotFound,
 )
-from freehold.ports.memory import Actor, MemoryFiles
-from freehold.store import memories, memory_changes, memory_stores, memory_versions
+from freehold.ports.memory import GONE, Actor, Copy, Held, MemoryFiles
+from freehold.store import (
+    memories,
+    memory_changes,
+    memory_copies,
+    memory_stores,
+    memory_versions,
+)
 from freehold.store.database import Database
 from freehold.store.memories import MemoryRow
+from freehold.store.memory_copies import SqlMemoryCopies
 from freehold.store.memory_files import SqlMemoryFiles
 from freehold.store.memory_stores import MemoryStoreRow
 from freehold.store.memory_versions import Matching, VersionRow
@@ -420,3 +427,91 @@ def _folded(history: list[VersionRow]) -> dict[str, str]:
             assert version.content is not None
             held[version.memory_id] = (version.path, version.content)
     return dict(held.values())
+
+
+class TestCopies:
+    """What is known of sandboxes' copies changes with the store, or not at all."""
+
+    async def test_a_change_is_noted_with_it(self, bench: Bench) -> None:
+        copies = SqlMemoryCopies(bench.database)
+        mine = Copy("sesn_me", "box")
+
+        async def held() -> dict[str, Held]:
+            return dict(await copies.held(mine, bench.store_id))
+
+        async def write(path: str, content: str, expected: str | None) -> Any:
+            return await bench.files.write(
+                WORKSPACE,
+                bench.store_id,
+                path,
+                content,
+                expected_sha256=None if expected is None else sha256(expected),
+                actor=ME,
+                copy=mine,
+            )
+
+        await write("/a", "1", None)
+        await bench.write("/a", "yours", "1", YOU)
+        # The copy has what the session wrote, not what the store has.
+        assert (await write("/a", "2", "1")).outcome == "set_aside"
+        assert await held() == {"/a": Held(sha256("2"))}
+        with pytest.raises(InvalidRequest):
+            await write("/a", "\0", "2")
+        assert await held() == {"/a": Held(sha256("2"))}
+        await copies.coming(mine, bench.store_id, {"/a": sha256("yours"), "/b": sha256("b")})
+        assert await held() == {
+            "/a": Held(sha256("2"), sha256("yours")),
+            "/b": Held(None, sha256("b")),
+        }
+        await copies.came(mine, bench.store_id, {"/a": sha256("yours")})
+        await copies.coming(mine, bench.store_id, {"/a": None})
+        assert (await held())["/a"] == Held(sha256("yours"), GONE)
+        deleted = await bench.files.delete(
+            WORKSPACE,
+            bench.store_id,
+            "/a",
+            expected_sha256=sha256("yours"),
+            actor=ME,
+            copy=mine,
+        )
+        assert deleted.outcome == "deleted"
+        assert await held() == {"/b": Held(None, sha256("b"))}
+
+    async def test_another_sandbox_has_another_copy(self, bench: Bench) -> None:
+        copies = SqlMemoryCopies(bench.database)
+        old, new = Copy("sesn_me", "old"), Copy("sesn_me", "new")
+        other = Copy("sesn_you", "other")
+        await copies.came(old, bench.store_id, {"/a": "1", "/b": "2"})
+        await copies.came(other, bench.store_id, {"/a": "1"})
+        assert await copies.held(new, bench.store_id) == {}
+        await copies.came(new, bench.store_id, {"/a": "3"})
+        assert await copies.held(old, bench.store_id) == {}
+        await copies.begin(new, bench.store_id)
+        assert await copies.held(new, bench.store_id) == {}
+        assert await copies.held(other, bench.store_id) == {"/a": Held("1")}
+        async with bench.database.write() as tx:
+            await memory_copies.forget(tx, "sesn_you")
+        assert await copies.held(other, bench.store_id) == {}
+
+    async def test_marks_and_heads_tell_of_every_change(self, bench: Bench) -> None:
+        async def mark() -> Any:
+            return (await bench.files.marks(WORKSPACE, [bench.store_id]))[bench.store_id]
+
+        marks = [await mark()]
+        await bench.write("/a", "1")
+        marks.append(await mark())
+        await bench.write("/a", "2", "1")
+        marks.append(await mark())
+        await bench.write("/a", "2", "1")
+        assert await mark() == marks[-1]
+        heads = await bench.files.heads(WORKSPACE, bench.store_id)
+        assert heads is not None
+        assert (heads.mark, heads.files) == (marks[-1], {"/a": sha256("2")})
+        found = await bench.files.contents(WORKSPACE, bench.store_id, ["/a", "/none"])
+        assert {path: file.content for path, file in found.items()} == {"/a": "2"}
+        await bench.delete("/a", "2")
+        marks.append(await mark())
+        assert len({one.revision for one in marks}) == len(marks)
+        assert await bench.files.marks("wrkspc_other", [bench.store_id]) == {}
+        assert await bench.files.heads("wrkspc_other", bench.store_id) is None
+        assert await bench.files.contents("wrkspc_other", bench.store_id, ["/a"]) == {}

@@ -111,7 +111,8 @@ def test_memories_survive(tmp_path: Path, sandbox: str, request: Any) -> None:
         assert contents == expected
         _check_versions(caller, store, sessions)
         for session in sessions.values():
-            command = f"export LC_ALL=C; cd {HERE} && find . -type f | sort && find . -type f | sort | xargs cat"
+            found = "find . -type f | sort"
+            command = f"export LC_ALL=C; cd {HERE} && {found} && {found} | xargs cat"
             script = f"/tool bash {json.dumps({'command': command})}"
             caller.persist(
                 lambda s=session, t=script: sdk.beta.sessions.events.send(s, events=[user(t)])
