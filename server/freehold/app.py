@@ -27,6 +27,7 @@ from freehold.harness.driver import Driver
 from freehold.harness.intake import Intake
 from freehold.harness.mcp import McpTools
 from freehold.harness.sessions import Sessions
+from freehold.harness.skills import SkillFurnisher
 from freehold.harness.validation import CredentialValidator
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
@@ -44,6 +45,7 @@ from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.file_library import FileLibrary
 from freehold.store.outputs import SqlOutputs
 from freehold.store.sealing import KEY_FILE, Sealer
+from freehold.store.skill_source import DatabaseSkills
 from freehold.store.timers import SqlTimers
 from freehold.web.service import build_web
 
@@ -168,7 +170,7 @@ def create_app(
         web=web,
         auto_model=settings.auto_model,
         # In the order in which the system prompt tells of them (spec 22.4).
-        furnishers=[*furnishers],
+        furnishers=[SkillFurnisher(DatabaseSkills(database)), *furnishers],
         outputs=outputs or SqlOutputs(database, files),
         files=files,
     )

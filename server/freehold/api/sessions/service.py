@@ -38,7 +38,7 @@ from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import SandboxProvider
-from freehold.store import credentials, sessions, vaults
+from freehold.store import credentials, sessions, skill_source, vaults
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -142,6 +142,7 @@ async def create(
         vault_ids=spec.vault_ids,
     )
     await sessions.insert(tx, row)
+    await skill_source.pin(tx, workspace_id, row.id, agent["skills"])
     if not events:
         return row
     state = await intake.begin(tx, spec, events)
@@ -172,8 +173,8 @@ async def _snapshot(tx: WriteSession, workspace_id: str, params: SessionCreatePa
     if isinstance(wanted, AgentWithOverridesParams):
         agent |= _overrides(wanted)
         definitions.check(agent, prefix="agent.agent_with_overrides.config.")
-        if wanted.skills:
-            await skill_service.check_references(tx, workspace_id, agent["skills"])
+    # Of the agent's own, some may have been deleted since it was saved.
+    await skill_service.check_references(tx, workspace_id, agent["skills"])
     return agent
 
 
