@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "202611221445"
-down_revision = "202611221330"
+down_revision = "202611221340"
 branch_labels = None
 depends_on = None
 

@@ -182,9 +182,9 @@ class TestDocx:
         desk.run(script("docx", "create.py", "text.md in.docx"))
         desk.run(CHART)
         desk.run(python(recipe("docx/editing.md", "python", "add_picture")))
-        desk.run("mkdir deep && cp out.docx in.docx && cd deep && cp ../in.docx .")
-        packed = recipe("docx/editing.md", "sh", "unzip").replace("../", "")
-        desk.run("cd deep && mkdir -p work && cp in.docx work && cd work\n" + packed)
+        # And once more as its parts, from which the same document comes.
+        desk.run("mv out.docx in.docx")
+        desk.run(recipe("docx/editing.md", "sh", "unzip"))
         desk.run(script("docx", "read.py", "out.docx"))
         (out,) = desk.delivered("out.docx")
         document = docx.Document(io.BytesIO(out))
@@ -297,7 +297,7 @@ class TestPdf:
         desk.run(script("pdf", "create.py", "text.md text.pdf --size 14"))
         desk.run("pdftoppm -r 150 -png text.pdf page")
         desk.run(python("from PIL import Image", 'Image.open("page-1.png").save("scan.pdf")'))
-        assert "no text" in desk.run(script("pdf", "pdf.py", "info scan.pdf")).lower()
+        assert "probably scanned" in desk.run(script("pdf", "pdf.py", "info scan.pdf"))
         desk.run("pdftoppm -r 150 -png scan.pdf again && tesseract again-1.png out")
         read = desk.run("cat out.txt")
         assert "Invoice 4711" in read
