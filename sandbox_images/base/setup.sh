@@ -17,6 +17,13 @@ done
 chown -R 1000:1000 /home/agent/.npm-global /home/agent/.local /home/agent/.cargo \
     /home/agent/go /home/agent/.gem
 
+# Where the server mounts something into /workspace, that folder is the server's and not the agent's,
+# and git would refuse to work in it. The check protects users of one machine from each other, and
+# a sandbox has one.
+if command -v git > /dev/null; then
+    git config --system --replace-all safe.directory '*'
+fi
+
 # A login shell starts from /etc/profile, which forgets the image's PATH.
 printf 'export PATH="%s"\n' "$PATH" > /etc/profile.d/freehold.sh
 

@@ -28,6 +28,7 @@ from freehold.harness.intake import Intake
 from freehold.harness.mcp import McpTools
 from freehold.harness.memory_mounts import MemoryMounts
 from freehold.harness.sessions import Sessions
+from freehold.harness.skills import SkillFurnisher
 from freehold.harness.uploads import Uploads
 from freehold.harness.validation import CredentialValidator
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
@@ -49,6 +50,7 @@ from freehold.store.memory_files import SqlMemoryFiles
 from freehold.store.outputs import SqlOutputs
 from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.session_resources import SqlRepositoryTokens
+from freehold.store.skill_source import DatabaseSkills
 from freehold.store.timers import SqlTimers
 from freehold.web.service import build_web
 
@@ -178,6 +180,7 @@ def create_app(
         furnishers=[
             Uploads(files, clock, possible=sandboxes.unfurnishable() is None),
             memories,
+            SkillFurnisher(DatabaseSkills(database)),
             *furnishers,
         ],
         outputs=outputs or SqlOutputs(database, files),

@@ -316,10 +316,6 @@ class TestCreateRefused:
         ("fields", "start"),
         [
             (
-                {"tools": [TOOLSET], "skills": [{"type": "anthropic", "skill_id": "xlsx"}]},
-                "agent.skills: ",
-            ),
-            (
                 {"execution_identity": {"type": "aws_role", "role_arn": "arn"}},
                 "agent.execution_identity: ",
             ),

@@ -224,6 +224,8 @@ async def test_closing_ends_a_build_at_once(
             is_of(c, provider.owner) and c.status == "running" for c in building(docker_client)
         )
     )
+    findings = {finding.name: finding for finding in await provider.check()}
+    assert f"UTC: {Packages.of({'packages': ONE_OF_EACH})}" in findings["packages"].detail
     await provider.close()
     with pytest.raises(SandboxUnavailable, match="being stopped"):
         await asking

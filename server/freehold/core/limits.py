@@ -112,3 +112,5 @@ SKILL_FRONTMATTER = 64 * 1024
 SKILLS_PAGE_MAX = 1000
 """Spec 1.7, 1.8, 16. The bytes are those of an upload and those of what it unpacks to; files,
 paths and the length of the frontmatter are ours."""
+REPOSITORY_SKILLS = 100
+"""Skills of a session's repositories that the model is told of; ours."""

@@ -25,7 +25,8 @@ _USAGE_POLICY = (
     "work. Before you start on a task that a skill below is described for, read its "
     f"`{SKILL_FILE}` at the skill's location and follow it; it says which of the skill's other "
     "files to read or run and when, so do not read those in advance. Paths in a skill are "
-    "relative to its location. The folders are read-only: copy what you want to change. Use "
+    f"relative to its location. What lies below {ROOT} is read-only: copy what you want to "
+    "change. Use "
     "several skills together where a task calls for that, and none where no description fits."
 )
 

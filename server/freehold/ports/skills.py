@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from freehold.core.events import Json
 from freehold.core.skills import AnnouncedSkill, location
+from freehold.ports.log import SessionSpec
 
 
 @dataclass(frozen=True)
@@ -40,16 +40,33 @@ class ResolvedSkill:
 
 
 class SkillSource(Protocol):
-    """Resolves the skills of an agent's definition."""
+    """The skills of sessions."""
 
-    async def resolve(self, workspace_id: str, skills: Sequence[Json]) -> list[ResolvedSkill]:
-        """The entries of ``agent["skills"]`` at the versions they now mean, in order.
+    async def of_session(self, spec: SessionSpec) -> list[ResolvedSkill]:
+        """The skills of the session's agent, in order, at the versions that they meant when the
+        session was created.
 
-        ``latest`` is looked up at each call (spec 24, number 32). An entry whose skill or version
-        is gone is left out: deleting a skill that an agent uses succeeds.
+        The session's agent goes on saying ``latest`` (spec 2.4); what that stands for is settled
+        with each new session (spec 24, number 32), so that neither the system prompt nor the
+        files change under a running one. One that was deleted since is left out: deleting a
+        skill that an agent uses succeeds.
         """
         ...
 
     async def files(self, workspace_id: str, skills: Sequence[ResolvedSkill]) -> list[SkillFile]:
         """All files of these skills, with the absolute paths that they have in a sandbox."""
         ...
+
+
+@dataclass(frozen=True)
+class RepositorySkill:
+    """The ``SKILL.md`` of a skill in a mounted repository (spec 9.2)."""
+
+    path: str
+    """Its absolute path in the sandbox: ``…/.claude/skills/<name>/SKILL.md``."""
+    content: bytes
+
+
+RepositorySkills = Callable[[SessionSpec], Awaitable[Sequence[RepositorySkill]]]
+"""Finds the skills in the root ``.claude/skills`` of a session's repositories, as they were checked
+out at the start. Always the same for a session: what the system prompt says must not change."""

@@ -6,19 +6,27 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
+import sqlalchemy as sa
+
 from freehold.core import skills as names
 from freehold.core.events import Json
 from freehold.core.ids import is_id
 from freehold.core.skills import LATEST
+from freehold.ports.log import SessionSpec
 from freehold.ports.skills import ResolvedSkill, SkillFile
 from freehold.skills.prebuilt import catalog
 from freehold.skills.tree import unpack
 from freehold.store import skills
 from freehold.store.database import Database
 from freehold.store.skills import CONTENTS, SkillVersionRow
-from freehold.store.units import ReadSession
+from freehold.store.tables import session_skills
+from freehold.store.units import ReadSession, WriteSession
 
 _NUMBER_DIGITS = 18
+
+_PINS = sa.select(session_skills.c.skills).where(
+    session_skills.c.session_id == sa.bindparam("of_session")
+)
 
 
 def numeric(version: str) -> int | None:
@@ -52,16 +60,18 @@ class DatabaseSkills:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def resolve(self, workspace_id: str, skills: Sequence[Json]) -> list[ResolvedSkill]:
-        """The entries of ``agent["skills"]`` at the versions they now mean; gone ones left out."""
+    async def of_session(self, spec: SessionSpec) -> list[ResolvedSkill]:
+        """The session's skills at the versions that were pinned; deleted ones left out."""
         found: list[ResolvedSkill] = []
         async with self._database.read() as session:
-            for entry in skills:
-                skill = await _resolve(session, workspace_id, entry)
+            pins = await session.scalar(_PINS, {"of_session": spec.session_id})
+            for pin in pins or ():
+                # Of ours there is one version, the server's own.
+                wanted = {**pin, "version": LATEST} if pin["type"] == "anthropic" else pin
+                skill = await _resolve(session, spec.workspace_id, wanted)
                 if skill is not None:
-                    found.append(skill)
-        folders = names.folders(skill.name for skill in found)
-        return [replace(skill, folder=folder) for skill, folder in zip(found, folders, strict=True)]
+                    found.append(replace(skill, folder=pin["folder"]))
+        return found
 
     async def files(self, workspace_id: str, skills: Sequence[ResolvedSkill]) -> list[SkillFile]:
         """All files of these skills, with the absolute paths that they have in a sandbox."""
@@ -81,6 +91,25 @@ class DatabaseSkills:
             archive = await CONTENTS.get(session, skill.version_id)
         # Deleted since it was resolved: as with any other skill that is gone, without it.
         return () if archive is None else await asyncio.to_thread(unpack, archive)
+
+
+async def pin(
+    tx: WriteSession, workspace_id: str, session_id: str, entries: Sequence[Json]
+) -> None:
+    """Settle which versions of its agent's skills a new session uses.
+
+    ``entries`` are those of ``agent["skills"]``; one whose skill is gone is left out.
+    """
+    found = [(entry, await _resolve(tx, workspace_id, entry)) for entry in entries]
+    resolved = [(entry["type"], skill) for entry, skill in found if skill is not None]
+    if not resolved:
+        return
+    folders = names.folders(skill.name for _, skill in resolved)
+    pins = [
+        {"type": kind, "skill_id": skill.skill_id, "version": skill.version_id, "folder": folder}
+        for (kind, skill), folder in zip(resolved, folders, strict=True)
+    ]
+    await tx.execute(sa.insert(session_skills).values(session_id=session_id, skills=pins))
 
 
 async def _resolve(session: ReadSession, workspace_id: str, entry: Json) -> ResolvedSkill | None:

@@ -300,6 +300,14 @@ skill_contents = sa.Table(
     sa.Column("archive", sa.LargeBinary, nullable=False),
 )
 
+session_skills = sa.Table(
+    "session_skills",
+    metadata,
+    sa.Column("session_id", sa.String(64), primary_key=True),
+    # What `latest` and the like meant when the session was created, in order.
+    sa.Column("skills", sa.JSON, nullable=False),
+)
+
 session_outputs = sa.Table(
     "session_outputs",
     metadata,

@@ -39,7 +39,7 @@ from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import SandboxProvider
-from freehold.store import credentials, session_resources, sessions, vaults
+from freehold.store import credentials, session_resources, sessions, skill_source, vaults
 from freehold.store.session_resources import ResourceRow
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
@@ -150,6 +150,7 @@ async def create(
     await sessions.insert(tx, row)
     owner = Owner(workspace_id, row.id, agent, environment.id, environment.config)
     resources = await attach(tx, owner, wanted, workshop)
+    await skill_source.pin(tx, workspace_id, row.id, agent["skills"])
     if not events:
         return row, resources
     state = await intake.begin(tx, spec, events)
@@ -180,8 +181,8 @@ async def _snapshot(tx: WriteSession, workspace_id: str, params: SessionCreatePa
     if isinstance(wanted, AgentWithOverridesParams):
         agent |= _overrides(wanted)
         definitions.check(agent, prefix="agent.agent_with_overrides.config.")
-        if wanted.skills:
-            await skill_service.check_references(tx, workspace_id, agent["skills"])
+    # Of the agent's own, some may have been deleted since it was saved.
+    await skill_service.check_references(tx, workspace_id, agent["skills"])
     return agent
 
 

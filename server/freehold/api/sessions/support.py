@@ -93,11 +93,6 @@ def refuse_agent(agent: Json) -> None:
     Raises:
         NotSupported: it uses what this version lacks.
     """
-    if agent["skills"]:
-        raise NotSupported(
-            "agent.skills: this version of Freehold does not put skills into sandboxes; use an "
-            "agent without them, or override `skills` with []"
-        )
     if agent["execution_identity"]["type"] != "service_account":
         raise NotSupported(
             "agent.execution_identity: this version of Freehold only has the service account"

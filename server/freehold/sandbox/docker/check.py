@@ -15,7 +15,7 @@ from freehold.ports.sandbox import Finding
 from freehold.sandbox.docker.engine import Engine
 from freehold.sandbox.docker.gate_image import load_gate_definition
 from freehold.sandbox.docker.hardening import Limits
-from freehold.sandbox.docker.package_images import present
+from freehold.sandbox.docker.package_images import being_built, present
 from freehold.sandbox.images import image_state
 
 OLDEST_API = (1, 41)
@@ -126,12 +126,17 @@ def _image(client: DockerClient, image: str, extra_ca_certs: Path | None) -> Fin
 def _packages(client: DockerClient) -> Finding:
     """The images with environments' packages, the one used last first."""
     found = present(client)
-    if not found:
-        return Finding("packages", "ok", "no environment's packages have been built")
     told = [f"{i.tag} ({i.packages}; last used {i.used:%Y-%m-%d})" for i in found[:_TOLD]]
     if len(found) > _TOLD:
         told.append(f"{len(found) - _TOLD} more")
-    return Finding("packages", "ok", f"{len(found)} built: {', '.join(told)}")
+    parts = [f"{len(found)} built: {', '.join(told)}"] if found else []
+    parts += [
+        f"being built since {build.begun:%H:%M} UTC: {build.packages}"
+        for build in being_built(client)
+    ]
+    return Finding(
+        "packages", "ok", "; ".join(parts) or "no environment's packages have been built"
+    )
 
 
 def _storage(info: dict[str, Any]) -> Finding:

@@ -210,6 +210,33 @@ def present(client: DockerClient) -> list[PackageImage]:
     return sorted(found, key=lambda image: image.used, reverse=True)
 
 
+@dataclass(frozen=True)
+class Building:
+    """A build that is going on."""
+
+    packages: str
+    """What is being installed, for people."""
+    begun: datetime
+
+
+def being_built(client: DockerClient) -> list[Building]:
+    """All builds that the engine has under way, whoever's they are, the oldest first.
+
+    Raises:
+        DockerException: the engine could not tell.
+    """
+    # By their names: containers made from a package image have its labels too.
+    found = client.api.containers(filters={"name": container_named("")})
+    builds = [
+        Building(
+            str(container["Labels"].get(LABEL_PACKAGES, "")),
+            datetime.fromtimestamp(container["Created"], UTC),
+        )
+        for container in found
+    ]
+    return sorted(builds, key=lambda build: build.begun)
+
+
 def _sweep(client: DockerClient, where: Where, keep: timedelta) -> list[str]:
     today = client.images.get(where.image).id
     removed = []
