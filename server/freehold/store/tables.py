@@ -335,3 +335,11 @@ session_resources = sa.Table(
         postgresql_where=sa.text("memory_store_id IS NOT NULL"),
     ),
 )
+
+session_repository_skills = sa.Table(
+    "session_repository_skills",
+    metadata,
+    sa.Column("session_id", sa.String(64), primary_key=True),
+    # Path in the sandbox and content (base64) of each SKILL.md, as it was at the start.
+    sa.Column("skills", sa.JSON, nullable=False),
+)
