@@ -52,7 +52,6 @@ def refuse_fields(params: SessionCreateParams) -> None:
 
 
 _UNFURNISHED = {
-    "github_repository": "clones no repositories into sandboxes",
     "memory_store": "does not put memory stores into sandboxes",
 }
 """What would be kept and never be there, by type of resource."""
