@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "202611221350"
-down_revision = "202611221340"
+down_revision = "202611221345"
 branch_labels = None
 depends_on = None
 
