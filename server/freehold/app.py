@@ -24,10 +24,12 @@ from freehold.errors import BlobsUnavailable, ConfigurationError
 from freehold.harness.backoff import Backoff
 from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
+from freehold.harness.egress import Egress
 from freehold.harness.intake import Intake
 from freehold.harness.mcp import McpTools
 from freehold.harness.sessions import Sessions
 from freehold.harness.validation import CredentialValidator
+from freehold.harness.variables import VaultVariables
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
 from freehold.ports.furnishing import Furnisher
@@ -45,6 +47,7 @@ from freehold.store.file_library import FileLibrary
 from freehold.store.outputs import SqlOutputs
 from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.timers import SqlTimers
+from freehold.store.variables import SqlVariables
 from freehold.web.service import build_web
 
 log = logging.getLogger(__name__)
@@ -138,7 +141,10 @@ def create_app(
     files = FileLibrary(database, blobs, clock)
     relay = model if isinstance(model, Relay) else None
     web = web or build_web(settings, relay)
+    variables = VaultVariables(SqlVariables(database, sealer), sandboxes)
+    egress = Egress([variables], sandboxes)
     services = ApiServices(
+        egress=egress,
         settings=settings,
         database=database,
         reader=EventReader(),
@@ -154,6 +160,8 @@ def create_app(
         files=files,
     )
     driver = Driver(
+        egress=egress,
+        variables=variables,
         log=event_log,
         sessions=sessions,
         sandboxes=sandboxes,
@@ -188,6 +196,7 @@ def create_app(
             stack.push_async_callback(sandboxes.close)
             stack.push_async_callback(web.close)
             stack.push_async_callback(driver.close)
+            stack.push_async_callback(egress.close)
             await _sweep_sandboxes(event_log, sandboxes)
             await sandboxes.prepare()
             background = [

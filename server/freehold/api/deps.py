@@ -69,6 +69,22 @@ class Validator(Protocol):
         ...
 
 
+class Egress(Protocol):
+    """Enforces what sessions' requests are given; the harness has the one there is.
+
+    To be told once a change is committed. Returns when it is enforced, or has been tried for some
+    seconds. Never raises.
+    """
+
+    async def vault_changed(self, vault_id: str) -> None:
+        """A vault's credentials are others now, or there are no more."""
+        ...
+
+    async def changed(self, *session_ids: str) -> None:
+        """What these sessions are made of is something else now."""
+        ...
+
+
 Probe = Callable[[], Awaitable[list[Finding]]]
 """A health check that never raises."""
 
@@ -88,6 +104,7 @@ class ApiServices:
     sealer: Sealer
     """Seals the secrets that clients give."""
     validator: Validator
+    egress: Egress
     files: FileLibrary
     catalog: Catalog = field(default_factory=Catalog)
     """What models can do and cost."""

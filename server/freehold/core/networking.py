@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from freehold.core.domains import covers
@@ -32,6 +33,22 @@ def blocked_mcp_servers(agent: Json, environment: Json) -> str | None:
         f"MCP server host(s) blocked by environment network policy: {', '.join(blocked)}. Add "
         "these hosts to the environment's allowed_hosts, or set allow_mcp_servers=true."
     )
+
+
+def unreachable(wanted: Sequence[str], opened: Sequence[str]) -> list[str]:
+    """Which of a credential's ``allowed_hosts`` entries no entry of an environment covers.
+
+    An entry ``*.domain`` is covered by one that covers all of it: itself, or ``*.`` of a domain
+    above. A host that an environment names does not cover a credential's ``*.domain`` (spec 14.4).
+    """
+    return [one for one in wanted if not any(_covers_all(entry, one) for entry in opened)]
+
+
+def _covers_all(entry: str, wanted: str) -> bool:
+    if not wanted.startswith("*."):
+        return covers(entry, wanted)
+    # What covers some host right below the domain, and not by its name alone, covers all.
+    return entry.startswith("*.") and covers(entry, f"any.{wanted[2:]}")
 
 
 def _host(server: Json) -> str | None:

@@ -78,6 +78,8 @@ async def update_session(request: Request, session_id: str) -> Response:
             clock=behind.clock,
             catalog=behind.catalog,
         )
+    # Hosts of MCP servers, which its sandbox may reach, may be others now.
+    await behind.egress.changed(row.id)
     return responses.shown(service.shown(row, behind.clock.now()))
 
 

@@ -39,6 +39,7 @@ from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import SandboxProvider
 from freehold.store import credentials, sessions, vaults
+from freehold.store.credentials import CredentialRow
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -108,7 +109,8 @@ async def create(
     if params.budget is not None:
         _check_budgetable(agent, catalog)
         budget = params.budget.max_list_cost.cents
-    await _check_vaults(tx, workspace_id, params.vault_ids or [])
+    for credential in await _credentials(tx, workspace_id, params.vault_ids or []):
+        support.refuse_credential(credential, environment.config, sandboxes)
     events = client_events(params.initial_events or [], clock)
     await attachments.check(tx, workspace_id, events, "initial_events", clock)
     now = clock.now()
@@ -148,7 +150,15 @@ async def create(
     return replace(row, state=state, updated_at=state.last_at or now)
 
 
-async def _check_vaults(tx: WriteSession, workspace_id: str, vault_ids: Sequence[str]) -> None:
+async def _credentials(
+    tx: WriteSession, workspace_id: str, vault_ids: Sequence[str]
+) -> list[CredentialRow]:
+    """What the vaults hold that a session names.
+
+    Raises:
+        NotFound: there is no such vault. InvalidRequest: it is archived.
+    """
+    found: list[CredentialRow] = []
     for vault_id in dict.fromkeys(vault_ids):
         vault = None
         if is_id("vlt", vault_id):
@@ -157,8 +167,8 @@ async def _check_vaults(tx: WriteSession, workspace_id: str, vault_ids: Sequence
             raise NotFound(f"vault_ids: vault {vault_id[:200]} not found")
         if vault.archived_at is not None:
             raise InvalidRequest(f"vault_ids: vault {vault_id} is archived")
-        for credential in await credentials.active(tx, vault_id):
-            support.refuse_credential(credential)
+        found += await credentials.active(tx, vault_id)
+    return found
 
 
 async def _snapshot(tx: WriteSession, workspace_id: str, params: SessionCreateParams) -> Json:
@@ -311,6 +321,8 @@ async def update(
             event["metadata"] = metadata or None
     if params.agent is not None:
         agent = _changed_agent(stored, params.agent)
+        if (problem := blocked_mcp_servers(agent, stored.environment)) is not None:
+            raise InvalidRequest(problem)
         if agent != stored.agent:
             changed = replace(changed, agent=agent)
             event["agent"] = agent

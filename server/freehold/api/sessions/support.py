@@ -53,17 +53,21 @@ def refuse_fields(params: SessionCreateParams) -> None:
             )
 
 
-def refuse_credential(credential: CredentialRow) -> None:
-    """Refuse a credential that the session would not get.
+def refuse_credential(
+    credential: CredentialRow, environment: Json, sandboxes: SandboxProvider
+) -> None:
+    """Refuse a credential that the session's requests could not be given (spec 14.4).
 
     Raises:
         NotSupported: it is one.
     """
-    if credential.auth["type"] == "environment_variable":
+    if credential.auth["type"] != "environment_variable":
+        return
+    if (reason := sandboxes.ungrantable(environment)) is not None:
         raise NotSupported(
             f"vault_ids: vault {credential.vault_id} holds the environment variable "
-            f"{credential.auth['secret_name']} (credential {credential.id}), which this version "
-            "of Freehold does not give to sandboxes; use a vault without such credentials"
+            f"{credential.auth['secret_name']} (credential {credential.id}), whose value cannot be "
+            f"kept out of sandboxes here: {reason}; or use a vault without such credentials"
         )
 
 
