@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from freehold.api.sse import Streams
 from freehold.core.catalog import Catalog
-from freehold.core.events import ClientEvent, Json, SessionUpdated
+from freehold.core.events import ClientEvent, Json, SessionError, SessionUpdated
 from freehold.core.state import SessionState
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
@@ -37,7 +37,11 @@ class Intake(Protocol):
         ...
 
     async def begin(
-        self, tx: Transaction, spec: SessionSpec, events: Sequence[ClientEvent]
+        self,
+        tx: Transaction,
+        spec: SessionSpec,
+        events: Sequence[ClientEvent],
+        notices: Sequence[SessionError] = (),
     ) -> SessionState:
         """Start a session whose row was just inserted; the state after its first events."""
         ...

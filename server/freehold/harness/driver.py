@@ -213,9 +213,9 @@ class Driver:
             self._sessions.forget(handle.session_id)
 
     async def _shut_out(self, handle: SessionHandle) -> Sequence[Draft]:
-        """What is to be said of credentials before the session runs; each is told of once."""
+        """What is to be said of credentials before the session goes on; of each once."""
         state = await handle.state()
-        if self._variables is None or state.status != "idle" or not state.has_news:
+        if self._variables is None or state.status != "running":
             return ()
         try:
             return await self._variables.unreachable(await handle.spec(), state.unreachable)

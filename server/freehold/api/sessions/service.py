@@ -109,7 +109,8 @@ async def create(
     if params.budget is not None:
         _check_budgetable(agent, catalog)
         budget = params.budget.max_list_cost.cents
-    for credential in await _credentials(tx, workspace_id, params.vault_ids or []):
+    held = await _credentials(tx, workspace_id, params.vault_ids or [])
+    for credential in held:
         support.refuse_credential(credential, environment.config, sandboxes)
     events = client_events(params.initial_events or [], clock)
     await attachments.check(tx, workspace_id, events, "initial_events", clock)
@@ -144,9 +145,10 @@ async def create(
         vault_ids=spec.vault_ids,
     )
     await sessions.insert(tx, row)
-    if not events:
+    notices = support.unreachable_hosts(held, environment.config, agent)
+    if not events and not notices:
         return row
-    state = await intake.begin(tx, spec, events)
+    state = await intake.begin(tx, spec, events, notices)
     return replace(row, state=state, updated_at=state.last_at or now)
 
 
