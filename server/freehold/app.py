@@ -26,12 +26,14 @@ from freehold.git import GitCache, GitNetwork
 from freehold.harness.backoff import Backoff
 from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
+from freehold.harness.egress import Egress
 from freehold.harness.intake import Intake
 from freehold.harness.mcp import McpTools
-from freehold.harness.repositories import RepositoryFurnisher
+from freehold.harness.repositories import RepositoryFurnisher, RepositoryGrants
 from freehold.harness.sessions import Sessions
 from freehold.harness.uploads import Uploads
 from freehold.harness.validation import CredentialValidator
+from freehold.harness.variables import VaultVariables
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
 from freehold.ports.furnishing import Furnisher
@@ -50,6 +52,7 @@ from freehold.store.outputs import SqlOutputs
 from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.session_resources import SqlRepositoryTokens
 from freehold.store.timers import SqlTimers
+from freehold.store.variables import SqlVariables
 from freehold.web.service import build_web
 
 log = logging.getLogger(__name__)
@@ -154,7 +157,10 @@ def create_app(
     )
     relay = model if isinstance(model, Relay) else None
     web = web or build_web(settings, relay)
+    variables = VaultVariables(SqlVariables(database, sealer), sandboxes)
+    egress = Egress([variables, RepositoryGrants(tokens, settings.git_hosts)], sandboxes)
     services = ApiServices(
+        egress=egress,
         settings=settings,
         database=database,
         reader=EventReader(),
@@ -170,6 +176,8 @@ def create_app(
         files=files,
     )
     driver = Driver(
+        egress=egress,
+        variables=variables,
         log=event_log,
         sessions=sessions,
         sandboxes=sandboxes,
@@ -208,6 +216,7 @@ def create_app(
             stack.push_async_callback(sandboxes.close)
             stack.push_async_callback(web.close)
             stack.push_async_callback(driver.close)
+            stack.push_async_callback(egress.close)
             await _sweep_sandboxes(event_log, sandboxes)
             await sandboxes.prepare()
             background = [

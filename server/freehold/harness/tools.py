@@ -12,6 +12,7 @@ from freehold.core.networking import mcp_hosts
 from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall
 from freehold.errors import FurnishingFailed, SandboxError, SandboxLost, SandboxUnavailable
+from freehold.harness.egress import Egress
 from freehold.harness.furnishing import Furnishing
 from freehold.harness.offload import offload, too_long
 from freehold.harness.sessions import SessionHandle
@@ -29,8 +30,14 @@ NOT_STARTED = "The sandbox could not be started; this call did not run."
 class Hands:
     """Gives sessions their sandboxes and runs calls in them."""
 
-    def __init__(self, provider: SandboxProvider, furnishing: Furnishing | None = None) -> None:
+    def __init__(
+        self,
+        provider: SandboxProvider,
+        furnishing: Furnishing | None = None,
+        egress: Egress | None = None,
+    ) -> None:
         self._provider = provider
+        self._egress = egress or Egress((), provider)
         self._furnishing = furnishing or Furnishing()
         self._warming: dict[str, asyncio.Task[Sandbox]] = {}
 
@@ -43,6 +50,7 @@ class Hands:
                 environment=spec.environment,
                 mcp_hosts=mcp_hosts(spec.agent),
                 roots=roots,
+                grants=await self._egress.of(handle),
             )
         )
 
@@ -127,6 +135,7 @@ class Hands:
         if task is not None:
             await asyncio.wait({task})
         self._furnishing.forget(session_id)
+        self._egress.forget(session_id)
         await self._provider.remove(session_id)
 
     async def close(self) -> None:

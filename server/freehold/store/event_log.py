@@ -17,6 +17,7 @@ from freehold.store import codec, session_resources
 from freehold.store.database import Database, ReadSession, WriteSession
 from freehold.store.tables import (
     session_events,
+    session_placeholders,
     session_repository_skills,
     sessions,
     timers,
@@ -141,6 +142,8 @@ class SqlEventLog:
                 await tx.execute(sa.delete(timers).where(timers.c.session_id == row["id"]))
                 found = session_repository_skills
                 await tx.execute(sa.delete(found).where(found.c.session_id == row["id"]))
+                shown = session_placeholders
+                await tx.execute(sa.delete(shown).where(shown.c.session_id == row["id"]))
                 await tx.execute(sa.delete(sessions).where(_S.id == row["id"]))
         return len(rows)
 

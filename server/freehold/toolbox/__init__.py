@@ -27,6 +27,8 @@ delete   ``path``                     ``{}``; a file, or a folder with all it ho
 list     ``path``, ``limit``          ``files``: ``path``, ``size``, ``modified`` (seconds),
                                       ``sha256`` of each regular file
 shutdown                              ``{}``; then the toolbox ends
+environ- ``variables``                ``{}``; what the shell has besides its own environment from
+ment                                  its next command on, in the place of what was said before
 ======== ============================ ===========================================================
 
 A reply is ``{"rid", "ok": true, "result"}`` or ``{"rid", "ok": false, "error": {"kind",
@@ -36,4 +38,4 @@ A reply is ``{"rid", "ok": true, "result"}`` or ``{"rid", "ok": false, "error": 
 Threads, not asyncio: importing asyncio alone would take a third of a container's start.
 """
 
-PROTOCOL = 2
+PROTOCOL = 3
