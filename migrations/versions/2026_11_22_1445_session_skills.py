@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "202611221445"
-down_revision = "202611221350"
+down_revision = "202611221360"
 branch_labels = None
 depends_on = None
 

@@ -5,11 +5,8 @@ The only module that knows every adapter.
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from collections.abc import Sequence
 
 from fastapi import FastAPI
 
@@ -21,19 +18,21 @@ from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
 from freehold.dispatch.timers import Timers
-from freehold.errors import BlobsUnavailable, ConfigurationError
+from freehold.errors import ConfigurationError
 from freehold.git import GitCache, GitNetwork
 from freehold.harness.backoff import Backoff
 from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
+from freehold.harness.egress import Egress
 from freehold.harness.intake import Intake
 from freehold.harness.mcp import McpTools
 from freehold.harness.memory_mounts import MemoryMounts
-from freehold.harness.repositories import RepositoryFurnisher
+from freehold.harness.repositories import RepositoryFurnisher, RepositoryGrants
 from freehold.harness.sessions import Sessions
 from freehold.harness.skills import SkillFurnisher
 from freehold.harness.uploads import Uploads
 from freehold.harness.validation import CredentialValidator
+from freehold.harness.variables import VaultVariables
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
 from freehold.ports.furnishing import Furnisher
@@ -41,6 +40,7 @@ from freehold.ports.model import Model, Relay
 from freehold.ports.outputs import Outputs
 from freehold.ports.sandbox import SandboxProvider
 from freehold.ports.web import Web
+from freehold.running import Running
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
 from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.settings import Settings
@@ -55,13 +55,11 @@ from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.session_resources import SqlRepositoryTokens
 from freehold.store.skill_source import DatabaseSkills
 from freehold.store.timers import SqlTimers
+from freehold.store.variables import SqlVariables
+from freehold.upkeep import Upkeep
 from freehold.web.service import build_web
 
 log = logging.getLogger(__name__)
-
-DELETED_KEPT = timedelta(minutes=10)
-"""How long a deleted session's log stays, for open streams to end on ``session.deleted``."""
-PURGE_EVERY = 3_600.0
 
 
 def build_sandboxes(settings: Settings) -> SandboxProvider:
@@ -159,7 +157,10 @@ def create_app(
     )
     relay = model if isinstance(model, Relay) else None
     web = web or build_web(settings, relay)
+    variables = VaultVariables(SqlVariables(database, sealer), sandboxes)
+    egress = Egress([variables, RepositoryGrants(tokens, settings.git_hosts)], sandboxes)
     services = ApiServices(
+        egress=egress,
         settings=settings,
         database=database,
         reader=EventReader(),
@@ -176,6 +177,8 @@ def create_app(
     )
     memories = MemoryMounts(SqlMemoryFiles(database, clock), SqlMemoryCopies(database))
     driver = Driver(
+        egress=egress,
+        variables=variables,
         log=event_log,
         sessions=sessions,
         sandboxes=sandboxes,
@@ -202,78 +205,23 @@ def create_app(
         around_calls=memories,
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
+    upkeep = Upkeep(event_log, files, repositories, clock)
 
-    @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            stack.push_async_callback(database.close)
-            await database.migrate()
-            if resealed := await credentials.reseal() + await tokens.reseal():
-                log.info("sealed %d secrets with the newest key", resealed)
-            await blobs.prepare()
-            stack.push_async_callback(blobs.close)
-            stack.push_async_callback(files.close)
-            stack.push_async_callback(model.close)
-            stack.push_async_callback(sandboxes.close)
-            stack.push_async_callback(web.close)
-            stack.push_async_callback(driver.close)
-            await _sweep_sandboxes(event_log, sandboxes)
-            await sandboxes.prepare()
-            background = [
-                asyncio.create_task(dispatcher.serve(driver.wake), name="dispatcher"),
-                asyncio.create_task(timers.run(), name="timers"),
-                asyncio.create_task(_purge(event_log, clock), name="purge"),
-                asyncio.create_task(_tidy(files), name="files"),
-                asyncio.create_task(_sweep_git(repositories), name="git"),
-            ]
-            stack.push_async_callback(_end, background)
-            yield
-            services.streams.close()
-
-    app = FastAPI(title="Freehold", version=__version__, lifespan=lifespan)
+    running = Running(
+        event_log=event_log,
+        sealed=(credentials, tokens),
+        sandboxes=sandboxes,
+        dispatcher=dispatcher,
+        driver=driver,
+        timers=timers,
+        upkeep=upkeep,
+        services=services,
+        blobs=blobs,
+        # In the order in which they are closed.
+        parts=(egress, driver, web, sandboxes, model, files, blobs, database),
+    )
+    app = FastAPI(title="Freehold", version=__version__, lifespan=running.lifespan)
     app.state.model = model
     app.state.sandboxes = sandboxes
     api.install(app, services)
     return app
-
-
-async def _sweep_sandboxes(event_log: SqlEventLog, sandboxes: SandboxProvider) -> None:
-    """Remove what a server that died left behind."""
-    removed = await sandboxes.sweep(await event_log.alive())
-    if removed:
-        log.info("removed %d sandboxes whose sessions are over", len(removed))
-
-
-async def _purge(event_log: SqlEventLog, clock: SystemClock) -> None:
-    while True:
-        await event_log.purge_deleted(clock.now() - DELETED_KEPT)
-        await asyncio.sleep(PURGE_EVERY)
-
-
-async def _tidy(files: FileLibrary) -> None:
-    """Remove what has expired and, also of servers that died, contents that no file has."""
-    while True:
-        try:
-            if removed := await files.expire() + await files.sweep():
-                log.info("removed the contents of %d files that expired or were deleted", removed)
-        except BlobsUnavailable as error:
-            log.warning("contents of files that nobody has could not be removed: %s", error)
-        except Exception:
-            log.exception("tidying up files failed")
-        await asyncio.sleep(PURGE_EVERY)
-
-
-async def _sweep_git(repositories: GitCache) -> None:
-    """Remove what was fetched of repositories that no session asks for any more."""
-    while True:
-        try:
-            await repositories.sweep()
-        except OSError as error:
-            log.warning("what is kept of repositories could not be looked through: %s", error)
-        await asyncio.sleep(PURGE_EVERY)
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

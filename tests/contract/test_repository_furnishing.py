@@ -20,7 +20,7 @@ from freehold.errors import SecretUnreadable
 from freehold.git import GitCache, GitNetwork
 from freehold.harness.repositories import (
     RepositoryFurnisher,
-    RepositoryInjections,
+    RepositoryGrants,
     RepositorySkills,
 )
 from freehold.ports.log import SessionSpec
@@ -249,10 +249,10 @@ async def test_sandboxes_without_git_or_walls_say_so(
 async def test_the_gate_is_told_of_the_newest_token(host: GitServer, cache: GitCache) -> None:
     world = World(host, cache, ScriptedSandboxProvider())
     mounts = [world.mount("ada/engine"), world.mount("ada/open", None), world.mount("ada/engine")]
-    asked = RepositoryInjections(world.tokens, [host.authority])
+    asked = RepositoryGrants(world.tokens, [host.authority])
 
     async def given() -> dict[str, str]:
-        found = await asked.injections(world.spec(*mounts))
+        found = (await asked.grants(world.spec(*mounts))).injections
         place = {(one.scheme, one.host, one.port, one.header) for one in found}
         assert place == {("https", "localhost", host.port, "Authorization")}
         assert TOKEN not in repr(found)
@@ -267,9 +267,9 @@ async def test_the_gate_is_told_of_the_newest_token(host: GitServer, cache: GitC
     assert set(first.values()) == {"Basic eC1hY2Nlc3MtdG9rZW46dG9rLWNhbmFyeS00NzEx"}
     world.tokens.of[mounts[0]["id"]] = "ada:new"
     assert set((await given()).values()) == {"Basic YWRhOm5ldw=="}
-    assert await asked.injections(world.spec()) == ()
+    assert (await asked.grants(world.spec())).injections == ()
     world.tokens.locked = True
-    assert await asked.injections(world.spec(*mounts)) == ()
+    assert (await asked.grants(world.spec(*mounts))).injections == ()
 
 
 async def test_skills_stay_what_they_were_at_the_start(

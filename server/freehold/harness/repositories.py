@@ -25,7 +25,7 @@ from freehold.core.git_repositories import (
     parse_repository,
 )
 from freehold.errors import PlacementRefused, RepositoryError, SecretUnreadable
-from freehold.ports.injections import Injection
+from freehold.ports.egress import Grants, Injection
 from freehold.ports.log import SessionSpec
 from freehold.ports.repositories import (
     FetchedRepository,
@@ -268,7 +268,7 @@ def _wanted(spec: SessionSpec, mount: Json, tokens: Mapping[str, str]) -> Wanted
     )
 
 
-class RepositoryInjections:
+class RepositoryGrants:
     """What the egress gate adds to git's requests to a session's repositories (spec 22.3).
 
     Asked anew each time, so a rotated token goes out with the next request.
@@ -282,16 +282,16 @@ class RepositoryInjections:
         self._tokens = tokens
         self._hosts = tuple(hosts)
 
-    async def injections(self, spec: SessionSpec) -> Sequence[Injection]:
+    async def grants(self, spec: SessionSpec) -> Grants:
         """One for each path that git asks for; see the port."""
         mounts = mounted_repositories(spec.resources)
         if not mounts:
-            return ()
+            return Grants()
         try:
             tokens = await self._tokens.tokens(spec.session_id)
         except SecretUnreadable as error:
             log.warning("%s", error)
-            return ()
+            return Grants()
         found: dict[tuple[str, str], Injection] = {}
         for mount in mounts:
             token = tokens.get(mount["id"])
@@ -314,4 +314,4 @@ class RepositoryInjections:
                         value=authorization(token),
                     ),
                 )
-        return tuple(found.values())
+        return Grants(injections=tuple(found.values()))

@@ -17,6 +17,7 @@ from freehold.store import codec, session_resources
 from freehold.store.database import Database, ReadSession, WriteSession
 from freehold.store.tables import (
     session_events,
+    session_placeholders,
     session_repository_skills,
     session_skills,
     sessions,
@@ -139,7 +140,13 @@ class SqlEventLog:
                         sa.delete(session_events).where(_E.session_id == row["id"], _E.seq <= seq)
                     )
             async with self._database.write() as tx:
-                for table in (timers, session_skills, session_repository_skills):
+                of_session = (
+                    timers,
+                    session_placeholders,
+                    session_repository_skills,
+                    session_skills,
+                )
+                for table in of_session:
                     await tx.execute(sa.delete(table).where(table.c.session_id == row["id"]))
                 await tx.execute(sa.delete(sessions).where(_S.id == row["id"]))
         return len(rows)

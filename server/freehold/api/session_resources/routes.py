@@ -20,6 +20,7 @@ from freehold.api.session_resources.schemas import (
     ResourceShown,
     ResourceUpdateParams,
 )
+from freehold.api.sessions import service as session_service
 
 router = APIRouter(prefix="/v1/sessions/{session_id}/resources", tags=["session resources"])
 
@@ -77,6 +78,8 @@ async def update_resource(request: Request, session_id: str, resource_id: str) -
             sealer=behind.sealer,
             clock=behind.clock,
         )
+    # What git's requests are given.
+    await behind.egress.changed(row.session_id)
     return responses.shown(service.shown(row))
 
 
@@ -93,4 +96,5 @@ async def delete_resource(request: Request, session_id: str, resource_id: str) -
             intake=behind.intake,
             files=behind.files,
         )
+    await behind.egress.changed(session_service.normalise(session_id))
     return responses.shown(DeletedResource(id=deleted, type="session_resource_deleted"))
