@@ -16,17 +16,20 @@ from fastapi import FastAPI
 from freehold import __version__, api, tls
 from freehold.api.deps import ApiServices
 from freehold.blobs import build_blobs
+from freehold.core.addresses import parse_network
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
 from freehold.dispatch.timers import Timers
 from freehold.errors import BlobsUnavailable, ConfigurationError
+from freehold.git import GitCache, GitNetwork
 from freehold.harness.backoff import Backoff
 from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
 from freehold.harness.intake import Intake
 from freehold.harness.mcp import McpTools
 from freehold.harness.memory_mounts import MemoryMounts
+from freehold.harness.repositories import RepositoryFurnisher
 from freehold.harness.sessions import Sessions
 from freehold.harness.uploads import Uploads
 from freehold.harness.validation import CredentialValidator
@@ -138,10 +141,20 @@ def create_app(
     sealer = build_sealer(settings)
     credentials = SqlCredentialStore(database, sealer)
     tokens = SqlRepositoryTokens(database, sealer)
-    http = Http(tls.context(settings.extra_ca_certs), McpNetwork(settings.resolved_mcp_networks))
+    trust = tls.context(settings.extra_ca_certs)
+    http = Http(trust, McpNetwork(settings.resolved_mcp_networks))
     keyring = Keyring(credentials, HttpTokenEndpoint(http), clock)
     blobs = build_blobs(settings)
     files = FileLibrary(database, blobs, clock)
+    repositories = GitCache(
+        settings.data_dir / "git",
+        GitNetwork([parse_network(text) for text in settings.trusted_networks]),
+        tls=trust,
+        hosts=settings.git_hosts,
+        most_mb=settings.git_max_mb,
+        seconds=settings.git_timeout,
+        keep_days=settings.git_cache_days,
+    )
     relay = model if isinstance(model, Relay) else None
     web = web or build_web(settings, relay)
     services = ApiServices(
@@ -178,6 +191,7 @@ def create_app(
         furnishers=[
             Uploads(files, clock, possible=sandboxes.unfurnishable() is None),
             memories,
+            RepositoryFurnisher(repositories, tokens),
             *furnishers,
         ],
         outputs=outputs or SqlOutputs(database, files),
@@ -207,6 +221,7 @@ def create_app(
                 asyncio.create_task(timers.run(), name="timers"),
                 asyncio.create_task(_purge(event_log, clock), name="purge"),
                 asyncio.create_task(_tidy(files), name="files"),
+                asyncio.create_task(_sweep_git(repositories), name="git"),
             ]
             stack.push_async_callback(_end, background)
             yield
@@ -242,6 +257,16 @@ async def _tidy(files: FileLibrary) -> None:
             log.warning("contents of files that nobody has could not be removed: %s", error)
         except Exception:
             log.exception("tidying up files failed")
+        await asyncio.sleep(PURGE_EVERY)
+
+
+async def _sweep_git(repositories: GitCache) -> None:
+    """Remove what was fetched of repositories that no session asks for any more."""
+    while True:
+        try:
+            await repositories.sweep()
+        except OSError as error:
+            log.warning("what is kept of repositories could not be looked through: %s", error)
         await asyncio.sleep(PURGE_EVERY)
 
 

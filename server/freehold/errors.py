@@ -24,6 +24,7 @@
     ├── McpError
     │   ├── McpUnreachable          the server cannot be had, or failed on the way
     │   └── McpUnauthorized         the server does not take the credential, or wants one
+    ├── RepositoryError             a repository cannot be cloned; ``kind`` says how
     ├── TokenRefreshFailed          an OAuth access token could not be renewed
     ├── SecretUnreadable            no configured key opens a stored secret
     ├── BlobMissing                 there is no content under a key
@@ -257,6 +258,20 @@ class FileChanged(SandboxError):
 
 class FurnishingFailed(SandboxUnavailable):
     """A sandbox is there, and what the session was promised could not be put into it."""
+
+
+RepositoryErrorKind = Literal["authentication", "forbidden", "not_found", "checkout", "clone"]
+"""The five of spec 6.8."""
+
+
+class RepositoryError(FreeholdError):
+    """A repository cannot be put into a sandbox; the message is for clients, without a token."""
+
+    def __init__(self, kind: RepositoryErrorKind, message: str, *, retryable: bool = False) -> None:
+        super().__init__(message)
+        self.kind: RepositoryErrorKind = kind
+        self.message = message
+        self.retryable = retryable
 
 
 class McpError(FreeholdError):

@@ -23,6 +23,7 @@ from pydantic_settings import (
 
 from freehold.core.addresses import LOOPBACK, Network, parse_network
 from freehold.core.domains import allowed_host_problem
+from freehold.core.git_repositories import git_host_problem
 
 CONFIG_VARIABLE = "FREEHOLD_CONFIG"
 DEFAULT_CONFIG_FILE = "freehold.toml"
@@ -226,14 +227,35 @@ class Settings(BaseSettings):
     )
     trusted_networks: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="Ranges of internal addresses, as CIDR, that `web_fetch`, MCP connections and "
-        "sandboxes with limited networking may go to. None: public addresses only.",
+        description="Ranges of internal addresses, as CIDR, that `web_fetch`, MCP connections, git "
+        "and sandboxes with limited networking may go to. None: public addresses only.",
     )
     mcp_networks: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         default=None,
         description="Further ranges of internal addresses, as CIDR, for MCP servers and their "
         "token endpoints alone; `none` opens none. Default: this machine's loopback while no API "
         "key is configured, else none.",
+    )
+    git_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="Hosts besides github.com whose repositories can be given to sessions, "
+        "separated by commas, each a host or `host:port`. Such a repository's `url` is "
+        "`https://HOST/{owner}/{repo}`.",
+    )
+    git_max_mb: int = Field(
+        default=1024,
+        ge=1,
+        description="How much of a repository is fetched at most, in MiB: the files of one commit, "
+        "packed.",
+    )
+    git_timeout: float = Field(
+        default=600.0, gt=0, description="Seconds after which cloning a repository is given up."
+    )
+    git_cache_days: float = Field(
+        default=14.0,
+        ge=0,
+        description="Days for which what was fetched of a repository is kept in the data directory "
+        "when no session asks for it.",
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
@@ -273,7 +295,18 @@ class Settings(BaseSettings):
                 raise ValueError(f"{text}: {problem}")
         return value
 
-    @field_validator("api_keys", "trusted_networks", "mcp_networks", "package_hosts", mode="before")
+    @field_validator("git_hosts", mode="after")
+    @classmethod
+    def _are_git_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            if (problem := git_host_problem(text)) is not None:
+                raise ValueError(f"{text}: {problem}")
+        return value
+
+    @field_validator(
+        *("api_keys", "trusted_networks", "mcp_networks", "package_hosts", "git_hosts"),
+        mode="before",
+    )
     @classmethod
     def _split_at_commas(cls, value: object) -> object:
         if isinstance(value, str):

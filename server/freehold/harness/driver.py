@@ -183,6 +183,8 @@ class Driver:
                     found = pen.state.seq
                     unharvested = pen.state.status == "running"
                 pen.write(*facts)
+                if pen.state.status == "running":
+                    pen.write(*self._hands.troubles(handle.session_id))
                 happened = pen.copy()
                 stray = None if stopped else stray_call(pen.state)
                 work = None if stray else plan(pen, servers, self._max_rounds)
@@ -306,6 +308,6 @@ class Driver:
             # Before the call: should the sandbox be lost, the log knows that it may have run.
             async with self._log.transaction() as tx:
                 pen = await self._pen(job.handle, tx)
-                pen.write(attached(sandbox))
+                pen.write(attached(sandbox), *self._hands.troubles(job.handle.session_id))
                 await job.handle.save(tx, pen)
         return await self._hands.run(job.handle, call, sandbox)

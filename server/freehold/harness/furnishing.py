@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from freehold.core.events import Json
 from freehold.core.permissions import enabled_builtins
 from freehold.errors import FurnishingFailed, PlacementRefused, SandboxLost, TooManyFiles
 from freehold.ports.furnishing import Furnisher
@@ -43,6 +44,7 @@ class Furnishing:
         self._furnishers = tuple(furnishers)
         self._described: OrderedDict[str, _Described] = OrderedDict()
         self._furnished: OrderedDict[str, _Furnished] = OrderedDict()
+        self._troubles: dict[str, list[Json]] = {}
 
     async def roots(self, spec: SessionSpec) -> tuple[Root, ...]:
         """The folders that the session's sandbox has for what is put into it."""
@@ -78,17 +80,24 @@ class Furnishing:
         self._furnished.pop(spec.session_id, None)
         for furnisher in self._furnishers:
             try:
-                await furnisher.furnish(spec, sandbox, fresh=sandbox.identity != known)
+                lacking = await furnisher.furnish(spec, sandbox, fresh=sandbox.identity != known)
             except (PlacementRefused, TooManyFiles, OSError) as error:
                 raise FurnishingFailed(f"The sandbox could not be furnished: {error}") from error
             except SandboxLost as error:
                 raise FurnishingFailed(
                     f"The sandbox was lost while it was being furnished: {error}"
                 ) from error
+            if lacking:
+                self._troubles.setdefault(spec.session_id, []).extend(lacking)
         _remember(self._furnished, spec.session_id, _Furnished(spec, sandbox.identity))
+
+    def troubles(self, session_id: str) -> list[Json]:
+        """What the session goes on without and was not told of yet; from now on it was."""
+        return self._troubles.pop(session_id, [])
 
     def forget(self, session_id: str) -> None:
         """The session's sandbox is gone, or the session is over."""
+        self._troubles.pop(session_id, None)
         self._described.pop(session_id, None)
         self._furnished.pop(session_id, None)
 

@@ -93,6 +93,10 @@ class Hands:
             await asyncio.wait({task})
         return await self._furnished(handle)
 
+    def troubles(self, session_id: str) -> list[Draft]:
+        """What the session is to be told that its sandbox lacks, each once (spec 6.8)."""
+        return [Draft(SessionError(error=error)) for error in self._furnishing.troubles(session_id)]
+
     async def run(self, handle: SessionHandle, call: OpenCall, sandbox: Sandbox) -> list[Draft]:
         """Run the call, or take up the run that a dead server left behind."""
         spec = await handle.spec()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from freehold.core.events import Json
 from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import Root, Sandbox
 
@@ -23,7 +24,9 @@ class Furnisher(Protocol):
         """
         ...
 
-    async def furnish(self, spec: SessionSpec, sandbox: Sandbox, *, fresh: bool) -> None:
+    async def furnish(
+        self, spec: SessionSpec, sandbox: Sandbox, *, fresh: bool
+    ) -> Sequence[Json] | None:
         """Bring the sandbox to what the session is promised.
 
         Called before a tool call, for each sandbox whose furnishing is not known to have been
@@ -31,6 +34,9 @@ class Furnisher(Protocol):
         session was updated. It may have been broken off half way before, and is asked again: what
         is there already must do no harm. What the agent may change is put only into ``fresh``
         ones. No call was begun in a ``fresh`` sandbox.
+
+        What is returned is what the session goes on without: ``error`` objects of its
+        ``session.error`` events (spec 6.8).
 
         Raises:
             FurnishingFailed: it cannot; the message is shown in the session's ``session.error``.

@@ -1,0 +1,232 @@
+"""Repositories in sandboxes (spec 9.2): cloned by the server, checked out by the git inside.
+
+The sandbox gets the objects of one commit and a ``.git`` that leads to them, and unpacks the tree
+itself, with the agent's rights: whatever a tree holds, hostile names and links among it, is never
+unpacked on the server, and harms nothing there that the agent could not harm by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import shlex
+from collections import OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from freehold.core.events import Json
+from freehold.core.git_repositories import (
+    authorization,
+    error_object,
+    git_folder,
+    mounted_repositories,
+    parse_repository,
+)
+from freehold.errors import PlacementRefused, RepositoryError, SecretUnreadable
+from freehold.ports.injections import Injection
+from freehold.ports.log import EventLog, SessionSpec
+from freehold.ports.repositories import (
+    FetchedRepository,
+    RepositorySource,
+    RepositoryTokens,
+    WantedRepository,
+)
+from freehold.ports.sandbox import Placed, Root, Sandbox, ToolCall
+
+log = logging.getLogger(__name__)
+
+OPEN = ("/workspace", "/home/agent", "/tmp")  # noqa: S108 - inside
+"""Folders of the agent's in every sandbox. A mount elsewhere is a root of its own."""
+
+_FOLDERS = ("objects/info", "objects/pack", "refs/heads", "refs/tags")
+_CHECKOUT_MS = 600_000
+_SHOWN = 300
+_REMEMBERED = 512
+
+
+@dataclass(frozen=True)
+class _Lacking:
+    sandbox_id: str
+    resources: frozenset[str]
+
+
+class RepositoryFurnisher:
+    """Puts a session's repositories into its sandbox, and says which it goes on without.
+
+    Args:
+        source: Fetches them.
+        tokens: Opens their tokens.
+        pauses: Seconds to wait before each further attempt where the host or the way to it fails.
+    """
+
+    def __init__(
+        self,
+        source: RepositorySource,
+        tokens: RepositoryTokens,
+        pauses: Sequence[float] = (1.0, 3.0),
+    ) -> None:
+        self._source = source
+        self._tokens = tokens
+        self._pauses = tuple(pauses)
+        self._lacking: OrderedDict[str, _Lacking] = OrderedDict()
+
+    async def roots(self, spec: SessionSpec) -> Sequence[Root]:
+        """The mounts outside of the agent's own folders; see the port."""
+        paths = [str(mount["mount_path"]) for mount in mounted_repositories(spec.resources)]
+        return [
+            Root(path, writable=True)
+            for path in paths
+            if not any(path == folder or path.startswith(f"{folder}/") for folder in OPEN)
+        ]
+
+    async def describe(self, _: SessionSpec) -> str | None:
+        """Nothing: the service has no words for them (spec 22.4)."""
+        return None
+
+    async def furnish(
+        self, spec: SessionSpec, sandbox: Sandbox, *, fresh: bool
+    ) -> Sequence[Json] | None:
+        """Clone and check out; see the port.
+
+        A sandbox that is not fresh is given only what this process could not give it before: the
+        agent may have deleted a repository, or changed it.
+        """
+        due = mounted_repositories(spec.resources)
+        if not fresh:
+            before = self._lacking.get(spec.session_id)
+            lacking = before.resources if before and before.sandbox_id == sandbox.identity else ()
+            due = [mount for mount in due if mount["id"] in lacking]
+        if not due:
+            return None
+        tokens = await self._opened(spec.session_id)
+        troubles: dict[str, Json] = {}
+        for mount in due:
+            try:
+                await self._mount(spec, sandbox, mount, tokens)
+            except RepositoryError as error:
+                log.warning("repository of %s: %s", spec.session_id, error)
+                troubles[mount["id"]] = error_object(error.kind, mount["url"], error.message)
+        self._lacking[spec.session_id] = _Lacking(sandbox.identity, frozenset(troubles))
+        self._lacking.move_to_end(spec.session_id)
+        if len(self._lacking) > _REMEMBERED:
+            self._lacking.popitem(last=False)
+        return list(troubles.values())
+
+    async def _opened(self, session_id: str) -> Mapping[str, str] | RepositoryError:
+        try:
+            return await self._tokens.tokens(session_id)
+        except SecretUnreadable as error:
+            log.warning("%s", error)
+            return RepositoryError("authentication", "its authorization_token cannot be opened")
+
+    async def _mount(
+        self,
+        spec: SessionSpec,
+        sandbox: Sandbox,
+        mount: Json,
+        tokens: Mapping[str, str] | RepositoryError,
+    ) -> None:
+        if isinstance(tokens, RepositoryError):
+            raise tokens
+        wanted = WantedRepository(
+            spec.workspace_id, mount["url"], mount.get("checkout"), tokens.get(mount["id"])
+        )
+        try:
+            await self._place(sandbox, mount["mount_path"], wanted)
+        except (PlacementRefused, OSError) as error:
+            raise RepositoryError(
+                "clone", f"{wanted.url} could not be put into the sandbox: {error}"
+            ) from error
+
+    async def _fetch(self, wanted: WantedRepository) -> FetchedRepository:
+        for pause in self._pauses:
+            try:
+                return await self._source.fetch(wanted)
+            except RepositoryError as error:
+                if not error.retryable:
+                    raise
+            await asyncio.sleep(pause)
+        return await self._source.fetch(wanted)
+
+    async def _place(self, sandbox: Sandbox, path: str, wanted: WantedRepository) -> None:
+        fetched = await self._fetch(wanted)
+        there = git_folder(path)
+        async with self._source.git_folder(wanted, fetched) as files:
+            await sandbox.place(
+                [
+                    *(Placed(f"{there}/{folder}", None) for folder in _FOLDERS),
+                    *(Placed(f"{there}/{name}", source) for name, source in files.items()),
+                ],
+                writable=True,
+            )
+        if fetched.commit is not None:
+            await _check_out(sandbox, path, wanted.url)
+
+
+async def _check_out(sandbox: Sandbox, path: str, url: str) -> None:
+    """Have the git inside unpack the tree that HEAD names."""
+    mark = secrets.token_hex(16)
+    # Large files stay pointers: whoever wants them can fetch them.
+    script = f"""(
+cd -- {shlex.quote(path)} || exit 9
+command -v git >/dev/null || {{ echo 'the sandbox has no git'; exit 9; }}
+export GIT_LFS_SKIP_SMUDGE=1 GIT_TERMINAL_PROMPT=0
+rm -f .git/index.lock
+git -c core.hooksPath=/dev/null reset --quiet --hard
+) </dev/null 2>&1; echo "{mark} $?"
+"""
+    outcome = await sandbox.call(
+        ToolCall(f"checkout_{mark}", "bash", {"command": script, "timeout_ms": _CHECKOUT_MS})
+    )
+    told = "".join(str(block.get("text", "")) for block in outcome.content).strip()
+    said, _, status = told.rpartition(mark)
+    if status.strip() != "0":
+        reason = (said or told).strip()[-_SHOWN:] or "git said nothing"
+        raise RepositoryError("checkout", f"{url} could not be checked out: {reason}")
+
+
+class RepositoryInjections:
+    """What the egress gate adds to git's requests to a session's repositories (spec 22.3).
+
+    Asked anew each time, so a rotated token goes out with the next request.
+
+    Args:
+        log: Knows what sessions are made of.
+        tokens: Opens their tokens.
+        hosts: Git hosts besides github.com.
+    """
+
+    def __init__(
+        self, log: EventLog, tokens: RepositoryTokens, hosts: Collection[str] = ()
+    ) -> None:
+        self._log = log
+        self._tokens = tokens
+        self._hosts = tuple(hosts)
+
+    async def injections(self, session_id: str) -> Sequence[Injection]:
+        """One for each path that git asks for; see the port."""
+        spec = await self._log.spec(session_id)
+        mounts = mounted_repositories(spec.resources) if spec is not None else []
+        if not mounts:
+            return []
+        try:
+            tokens = await self._tokens.tokens(session_id)
+        except SecretUnreadable as error:
+            log.warning("%s", error)
+            tokens = {}
+        found: dict[tuple[str, str], Injection] = {}
+        for mount in mounts:
+            try:
+                repository = parse_repository(mount["url"], self._hosts)
+            except ValueError:
+                continue
+            token = tokens.get(mount["id"])
+            header = None if token is None else authorization(token)
+            for path in repository.git_paths:
+                one = Injection(repository.host, repository.port, path, header)
+                # Mounted twice, the first that has a token tells.
+                known = found.get((repository.authority, path))
+                if known is None or known.authorization is None:
+                    found[repository.authority, path] = one
+        return list(found.values())
