@@ -28,6 +28,9 @@ ENV PATH=/opt/freehold/bin:$PATH \
     PYTHONPATH=/opt/freehold/source/server \
     PYTHONUNBUFFERED=1 \
     FREEHOLD_DATA_DIR=/data
+# Clones sessions' repositories; bases that Freehold made have it.
+RUN command -v git >/dev/null \
+ || (apt-get update && apt-get install -y --no-install-recommends git && rm -rf /var/lib/apt/lists/*)
 RUN /opt/freehold/bin/python -m compileall -q /opt/freehold/source/server && mkdir -p /data
 WORKDIR /data
 VOLUME /data

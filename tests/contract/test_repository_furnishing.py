@@ -239,38 +239,27 @@ async def test_sandboxes_without_git_or_walls_say_so(
         await provider.close()
 
 
-class Log:
-    """Knows one session."""
-
-    def __init__(self, spec: SessionSpec) -> None:
-        self._spec = spec
-
-    async def spec(self, session_id: str) -> SessionSpec | None:
-        return self._spec if session_id == self._spec.session_id else None
-
-
 async def test_the_gate_is_told_of_the_newest_token(host: GitServer, cache: GitCache) -> None:
     world = World(host, cache, ScriptedSandboxProvider())
     mounts = [world.mount("ada/engine"), world.mount("ada/open", None), world.mount("ada/engine")]
-    log: Any = Log(world.spec(*mounts))
-    asked = RepositoryInjections(log, world.tokens, [host.authority])
+    asked = RepositoryInjections(world.tokens, [host.authority])
 
-    async def given() -> dict[str, str | None]:
-        found = await asked.injections("sesn_1")
-        assert {(one.host, one.port) for one in found} == {("localhost", host.port)}
+    async def given() -> dict[str, str]:
+        found = await asked.injections(world.spec(*mounts))
+        place = {(one.scheme, one.host, one.port, one.header) for one in found}
+        assert place == {("https", "localhost", host.port, "Authorization")}
         assert TOKEN not in repr(found)
-        return {one.path: one.authorization for one in found}
+        return {one.path: one.value for one in found}
 
     first = await given()
     assert set(first) == {
         f"/ada/{name}/{path}"
-        for name in ("engine", "engine.git", "open", "open.git")
+        for name in ("engine", "engine.git")
         for path in ("info/refs", "git-upload-pack", "git-receive-pack", "info/lfs")
     }
-    assert first["/ada/open/info/refs"] is None
-    assert first["/ada/engine/info/refs"] == "Basic eC1hY2Nlc3MtdG9rZW46dG9rLWNhbmFyeS00NzEx"
+    assert set(first.values()) == {"Basic eC1hY2Nlc3MtdG9rZW46dG9rLWNhbmFyeS00NzEx"}
     world.tokens.of[mounts[0]["id"]] = "ada:new"
-    assert (await given())["/ada/engine.git/git-receive-pack"] == "Basic YWRhOm5ldw=="
-    assert await asked.injections("sesn_other") == []
+    assert set((await given()).values()) == {"Basic YWRhOm5ldw=="}
+    assert await asked.injections(world.spec()) == ()
     world.tokens.locked = True
-    assert set((await given()).values()) == {None}
+    assert await asked.injections(world.spec(*mounts)) == ()

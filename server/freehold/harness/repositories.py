@@ -25,7 +25,7 @@ from freehold.core.git_repositories import (
 )
 from freehold.errors import PlacementRefused, RepositoryError, SecretUnreadable
 from freehold.ports.injections import Injection
-from freehold.ports.log import EventLog, SessionSpec
+from freehold.ports.log import SessionSpec
 from freehold.ports.repositories import (
     FetchedRepository,
     RepositorySource,
@@ -192,41 +192,44 @@ class RepositoryInjections:
     Asked anew each time, so a rotated token goes out with the next request.
 
     Args:
-        log: Knows what sessions are made of.
-        tokens: Opens their tokens.
+        tokens: Opens the tokens.
         hosts: Git hosts besides github.com.
     """
 
-    def __init__(
-        self, log: EventLog, tokens: RepositoryTokens, hosts: Collection[str] = ()
-    ) -> None:
-        self._log = log
+    def __init__(self, tokens: RepositoryTokens, hosts: Collection[str] = ()) -> None:
         self._tokens = tokens
         self._hosts = tuple(hosts)
 
-    async def injections(self, session_id: str) -> Sequence[Injection]:
+    async def injections(self, spec: SessionSpec) -> Sequence[Injection]:
         """One for each path that git asks for; see the port."""
-        spec = await self._log.spec(session_id)
-        mounts = mounted_repositories(spec.resources) if spec is not None else []
+        mounts = mounted_repositories(spec.resources)
         if not mounts:
-            return []
+            return ()
         try:
-            tokens = await self._tokens.tokens(session_id)
+            tokens = await self._tokens.tokens(spec.session_id)
         except SecretUnreadable as error:
             log.warning("%s", error)
-            tokens = {}
+            return ()
         found: dict[tuple[str, str], Injection] = {}
         for mount in mounts:
+            token = tokens.get(mount["id"])
+            if token is None:
+                continue
             try:
                 repository = parse_repository(mount["url"], self._hosts)
             except ValueError:
                 continue
-            token = tokens.get(mount["id"])
-            header = None if token is None else authorization(token)
             for path in repository.git_paths:
-                one = Injection(repository.host, repository.port, path, header)
-                # Mounted twice, the first that has a token tells.
-                known = found.get((repository.authority, path))
-                if known is None or known.authorization is None:
-                    found[repository.authority, path] = one
-        return list(found.values())
+                # Mounted twice, the first token is the one.
+                found.setdefault(
+                    (repository.authority, path),
+                    Injection(
+                        scheme="https",
+                        host=repository.host,
+                        port=repository.port,
+                        path=path,
+                        header="Authorization",
+                        value=authorization(token),
+                    ),
+                )
+        return tuple(found.values())

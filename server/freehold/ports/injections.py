@@ -1,4 +1,4 @@
-"""What the egress gate opens and adds for a session's own requests, besides its environment."""
+"""Headers that the egress gate adds to a session's own requests."""
 
 from __future__ import annotations
 
@@ -6,23 +6,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from freehold.ports.log import SessionSpec
+
 
 @dataclass(frozen=True)
 class Injection:
-    """Requests to one place, over https, which a sandbox may make whatever its networking."""
+    """A header that requests over TLS to one path and all below it are given, in the place of
+    what they have under its name. They may go there whatever the networking says."""
 
+    scheme: str
     host: str
     port: int
     path: str
-    """The path itself and all below it."""
-    authorization: str | None = field(repr=False)
-    """The ``Authorization`` header that they are given; ``None``: none, they are only let through.
-    """
+    """Absolute; the path itself and all below it."""
+    header: str
+    value: str = field(repr=False)
 
 
-class Injections(Protocol):
-    """Tells what a session's requests are given."""
+class InjectionSource(Protocol):
+    """Knows what sessions' requests are given, of one kind."""
 
-    async def injections(self, session_id: str) -> Sequence[Injection]:
-        """What holds for the session now; no such session: nothing."""
+    async def injections(self, spec: SessionSpec) -> Sequence[Injection]:
+        """What it is at this moment. What cannot be had is left out; nothing is raised for it."""
         ...
