@@ -311,6 +311,26 @@ async def test_hostile_trees_are_only_data(bench: Bench, tmp_path: Path) -> None
     assert {file.suffix for file in bench.folder.iterdir()} == {".git", ".lock", ".pem"}
 
 
+async def test_skills_that_a_repository_brings_along(bench: Bench) -> None:
+    bench.host.create("ada/engine", TOKEN)
+    assert (
+        await bench.cache.skills(bench.wanted("ada/engine"), await bench.fetch("ada/engine")) == {}
+    )
+    bench.host.commit(
+        "ada/engine",
+        {
+            ".claude/skills/review/SKILL.md": "---\nname: review\n---\n",
+            ".claude/skills/review/more.md": "x",
+            ".claude/skills/deep/er/SKILL.md": "x",
+            "link:.claude/skills/linked/SKILL.md": "/etc/passwd",
+            ".claude/skills/huge/SKILL.md": "x" * 100_000,
+            "sub/.claude/skills/other/SKILL.md": "x",
+        },
+    )
+    found = await bench.cache.skills(bench.wanted("ada/engine"), await bench.fetch("ada/engine"))
+    assert found == {".claude/skills/review/SKILL.md": b"---\nname: review\n---\n"}
+
+
 async def test_what_nobody_asks_for_goes(bench: Bench) -> None:
     bench.host.create("ada/engine", TOKEN)
     await bench.fetch("ada/engine")

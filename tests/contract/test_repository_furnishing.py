@@ -18,11 +18,18 @@ from freehold import tls
 from freehold.core.addresses import parse_network
 from freehold.errors import SecretUnreadable
 from freehold.git import GitCache, GitNetwork
-from freehold.harness.repositories import RepositoryFurnisher, RepositoryInjections
+from freehold.harness.repositories import (
+    RepositoryFurnisher,
+    RepositoryInjections,
+    RepositorySkills,
+)
 from freehold.ports.log import SessionSpec
+from freehold.ports.repositories import RepositorySkill
 from freehold.ports.sandbox import Sandbox, SandboxProvider, SandboxSpec
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
 from freehold.sandbox.scripted import ScriptedSandboxProvider
+from freehold.store.database import Database
+from freehold.store.repository_skills import SqlRepositorySkills
 
 TOKEN = "tok-canary-4711"
 LOOPBACK = parse_network("127.0.0.0/8")
@@ -263,3 +270,30 @@ async def test_the_gate_is_told_of_the_newest_token(host: GitServer, cache: GitC
     assert await asked.injections(world.spec()) == ()
     world.tokens.locked = True
     assert await asked.injections(world.spec(*mounts)) == ()
+
+
+async def test_skills_stay_what_they_were_at_the_start(
+    host: GitServer, cache: GitCache, database: Database
+) -> None:
+    host.create("ada/engine", TOKEN)
+    path = ".claude/skills/review/SKILL.md"
+    host.commit("ada/engine", {path: "first"})
+    world = World(host, cache, ScriptedSandboxProvider())
+    bad = world.mount("ada/none", mount_path="/workspace/none")
+    session = f"sesn_{host.port}"
+    spec = world.spec(world.mount("ada/engine"), bad, session=session)
+    found = RepositorySkills(cache, world.tokens, SqlRepositorySkills(database))
+    first = await found(spec)
+    assert first == [RepositorySkill(f"/workspace/engine/{path}", b"first")]
+    host.commit("ada/engine", {path: "second"})
+    later = RepositorySkills(cache, world.tokens, SqlRepositorySkills(database))
+    assert await later(spec) == first
+    assert await SqlRepositorySkills(database).keep(session, []) == first
+    assert await found(world.spec(session="sesn_none")) == ()
+    await found.close()
+    slow = RepositorySkills(cache, world.tokens, SqlRepositorySkills(database), patience=0)
+    spec = world.spec(world.mount("ada/engine"), session=f"{session}b")
+    assert await slow(spec) == []
+    await slow.close()
+    world.tokens.locked = True
+    assert await found(world.spec(world.mount("ada/engine"), session=f"{session}c")) == []

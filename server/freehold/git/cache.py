@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 _KEPT = "refs/freehold"
 _FULL = re.compile(r"[0-9a-f]{40}")
 _HEX = re.compile(r"[0-9a-f]{7,40}")
+_SKILL = re.compile(r"\.claude/skills/[^/\x00-\x1f\ufffd]+/SKILL\.md")
+_SKILL_BYTES = 64 * 1024
+_MOST_SKILLS = 50
 _MOST_AT_ONCE = 4
 _DAY = 86_400.0
 _PACK = "objects/pack"
@@ -116,6 +119,27 @@ class GitCache:
                 raise failure(repository.url, packed.errors, token=None, largest_mb=self._most_mb)
             files |= {f"{_PACK}/{file.name}": file for file in _packs(Path(scratch))}
             yield files
+
+    async def skills(
+        self, wanted: WantedRepository, fetched: FetchedRepository
+    ) -> Mapping[str, bytes]:
+        """The skills of what was fetched; see the port."""
+        if fetched.commit is None:
+            return {}
+        async with self._locked(wanted) as mirror:
+            at = f"--git-dir={mirror}"
+            listed = await self._git.run(
+                *(at, "ls-tree", "-r", "-z", "--long", "--full-tree", fetched.commit),
+                *("--", ".claude/skills"),
+            )
+            if listed.status:
+                raise RepositoryError("clone", f"{wanted.url} is not here any more")
+            found: dict[str, bytes] = {}
+            for path, blob in _skill_files(listed.output)[:_MOST_SKILLS]:
+                told = await self._git.run(at, "cat-file", "blob", blob)
+                if told.status == 0:
+                    found[path] = told.output
+            return found
 
     async def sweep(self) -> int:
         """Remove what nobody asked for in a while, and what servers that died left; how many."""
@@ -303,6 +327,22 @@ def _taken(handle: int) -> bool:
     except BlockingIOError:
         return False
     return True
+
+
+def _skill_files(listing: bytes) -> list[tuple[str, str]]:
+    """Paths and objects of the skills in an ``ls-tree --long -z``; regular files alone."""
+    found = []
+    for line in listing.decode("utf-8", "replace").split("\0"):
+        entry, _, path = line.partition("\t")
+        fields = entry.split()
+        if (
+            len(fields) == 4
+            and fields[0] in {"100644", "100755"}
+            and int(fields[3]) <= _SKILL_BYTES
+            and _SKILL.fullmatch(path)
+        ):
+            found.append((path, fields[2]))
+    return sorted(found)
 
 
 def _packs(folder: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import posixpath
 import secrets
 import shlex
 from collections import OrderedDict
@@ -28,6 +29,8 @@ from freehold.ports.injections import Injection
 from freehold.ports.log import SessionSpec
 from freehold.ports.repositories import (
     FetchedRepository,
+    RepositorySkill,
+    RepositorySkillStore,
     RepositorySource,
     RepositoryTokens,
     WantedRepository,
@@ -129,9 +132,7 @@ class RepositoryFurnisher:
     ) -> None:
         if isinstance(tokens, RepositoryError):
             raise tokens
-        wanted = WantedRepository(
-            spec.workspace_id, mount["url"], mount.get("checkout"), tokens.get(mount["id"])
-        )
+        wanted = _wanted(spec, mount, tokens)
         try:
             await self._place(sandbox, mount["mount_path"], wanted)
         except (PlacementRefused, OSError) as error:
@@ -184,6 +185,87 @@ git -c core.hooksPath=/dev/null reset --quiet --hard
     if status.strip() != "0":
         reason = (said or told).strip()[-_SHOWN:] or "git said nothing"
         raise RepositoryError("checkout", f"{url} could not be checked out: {reason}")
+
+
+class RepositorySkills:
+    """Finds the skills that a session's repositories bring along (spec 9.2), once a session.
+
+    Args:
+        source: Fetches the repositories; what the sandbox is given later is here then already.
+        tokens: Opens their tokens.
+        store: Remembers what was found.
+        patience: Seconds after which a session starts without what is not here yet.
+    """
+
+    def __init__(
+        self,
+        source: RepositorySource,
+        tokens: RepositoryTokens,
+        store: RepositorySkillStore,
+        patience: float = 120.0,
+    ) -> None:
+        self._source = source
+        self._tokens = tokens
+        self._store = store
+        self._patience = patience
+        self._fetching: set[asyncio.Task[dict[str, bytes]]] = set()
+
+    async def __call__(self, spec: SessionSpec) -> Sequence[RepositorySkill]:
+        """The skills, always the same for a session. Nothing is raised for a repository that
+        cannot be had: whoever furnishes the sandbox tells of it."""
+        mounts = mounted_repositories(spec.resources)
+        if not mounts:
+            return ()
+        known = await self._store.load(spec.session_id)
+        if known is not None:
+            return known
+        try:
+            tokens = await self._tokens.tokens(spec.session_id)
+        except SecretUnreadable as error:
+            log.warning("%s", error)
+            return await self._store.keep(spec.session_id, [])
+        tasks = [asyncio.create_task(self._found(spec, one, tokens)) for one in mounts]
+        for task in tasks:
+            self._fetching.add(task)
+            task.add_done_callback(self._fetched)
+        # What takes longer goes on, and is here when the sandbox wants it.
+        await asyncio.wait(tasks, timeout=self._patience)
+        skills = [
+            RepositorySkill(posixpath.join(mount["mount_path"], path), content)
+            for mount, task in zip(mounts, tasks, strict=True)
+            if task.done() and not task.cancelled() and task.exception() is None
+            for path, content in task.result().items()
+        ]
+        return await self._store.keep(spec.session_id, skills)
+
+    async def close(self) -> None:
+        """Fetch no longer."""
+        tasks = list(self._fetching)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _found(
+        self, spec: SessionSpec, mount: Json, tokens: Mapping[str, str]
+    ) -> dict[str, bytes]:
+        wanted = _wanted(spec, mount, tokens)
+        try:
+            fetched = await self._source.fetch(wanted)
+            return dict(await self._source.skills(wanted, fetched))
+        except (RepositoryError, OSError) as error:
+            log.info("no skills from %s for %s: %s", wanted.url, spec.session_id, error)
+            return {}
+
+    def _fetched(self, task: asyncio.Task[dict[str, bytes]]) -> None:
+        self._fetching.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+
+def _wanted(spec: SessionSpec, mount: Json, tokens: Mapping[str, str]) -> WantedRepository:
+    return WantedRepository(
+        spec.workspace_id, mount["url"], mount.get("checkout"), tokens.get(mount["id"])
+    )
 
 
 class RepositoryInjections:

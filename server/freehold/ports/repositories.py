@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +58,44 @@ class RepositorySource(Protocol):
             RepositoryError: what was fetched is not here any more.
             OSError: the disk failed.
         """
+        ...
+
+    async def skills(
+        self, wanted: WantedRepository, fetched: FetchedRepository
+    ) -> Mapping[str, bytes]:
+        """The ``.claude/skills/<name>/SKILL.md`` of what was fetched, by their paths in it.
+
+        Links are not among them, nor what is too large for one.
+
+        Raises:
+            RepositoryError: what was fetched is not here any more.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class RepositorySkill:
+    """The ``SKILL.md`` of a skill in a mounted repository (spec 9.2)."""
+
+    path: str
+    """Its absolute path in the sandbox: ``…/.claude/skills/<name>/SKILL.md``."""
+    content: bytes
+
+
+class RepositorySkillStore(Protocol):
+    """Remembers which skills a session's repositories had when it started.
+
+    What the system prompt says of them must not change when the repository does.
+    """
+
+    async def load(self, session_id: str) -> Sequence[RepositorySkill] | None:
+        """What was kept; ``None``: nothing yet."""
+        ...
+
+    async def keep(
+        self, session_id: str, skills: Sequence[RepositorySkill]
+    ) -> Sequence[RepositorySkill]:
+        """Keep them, unless others are kept already; what is kept from now on."""
         ...
 
 

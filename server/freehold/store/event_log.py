@@ -15,7 +15,12 @@ from freehold.core.state import SessionState
 from freehold.ports.log import SessionSpec
 from freehold.store import codec, session_resources
 from freehold.store.database import Database, ReadSession, WriteSession
-from freehold.store.tables import session_events, sessions, timers
+from freehold.store.tables import (
+    session_events,
+    session_repository_skills,
+    sessions,
+    timers,
+)
 
 _E = session_events.c
 _S = sessions.c
@@ -134,6 +139,8 @@ class SqlEventLog:
                     )
             async with self._database.write() as tx:
                 await tx.execute(sa.delete(timers).where(timers.c.session_id == row["id"]))
+                found = session_repository_skills
+                await tx.execute(sa.delete(found).where(found.c.session_id == row["id"]))
                 await tx.execute(sa.delete(sessions).where(_S.id == row["id"]))
         return len(rows)
 

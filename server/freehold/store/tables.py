@@ -351,3 +351,11 @@ memory_copies = sa.Table(
     # What is being put there in its place; empty: nothing.
     sa.Column("coming", sa.String(64)),
 )
+
+session_repository_skills = sa.Table(
+    "session_repository_skills",
+    metadata,
+    sa.Column("session_id", sa.String(64), primary_key=True),
+    # Path in the sandbox and content (base64) of each SKILL.md, as it was at the start.
+    sa.Column("skills", sa.JSON, nullable=False),
+)
