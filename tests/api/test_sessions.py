@@ -246,14 +246,6 @@ class TestCreateRefused:
         [
             (
                 {
-                    "resources": [
-                        {"type": "github_repository", "url": "https://github.com/o/r"},
-                    ]
-                },
-                "resources.0: ",
-            ),
-            (
-                {
                     "initial_events": [
                         {
                             "type": "user.define_outcome",

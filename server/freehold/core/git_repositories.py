@@ -18,6 +18,8 @@ URL_PROBLEM = (
 """The recorded text (appendix D)."""
 
 _HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?(?::[1-9][0-9]{0,4})?")
+_OWNER = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?")
+"""GitHub's users and organizations."""
 _SEGMENT = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9._~-]{1,100}")
 _URL = re.compile(r"https://([^/?#@\\]+)/([^?#@\\]+)")
 _MOST_SEGMENTS = 10
@@ -84,6 +86,7 @@ def parse_repository(url: str, hosts: Collection[str] = ()) -> Repository:
         or len(segments) > (2 if ours else _MOST_SEGMENTS)
         or not all(_SEGMENT.fullmatch(segment) for segment in segments)
         or segments[-1].lower().endswith(".git")
+        or (ours and not _OWNER.fullmatch(segments[0]))
     ):
         raise ValueError(URL_PROBLEM)
     return Repository(authority, "/" + "/".join(segments))

@@ -109,7 +109,8 @@ class Git:
         limits = f'trap "" XFSZ && ulimit -f {self._blocks} && ulimit -c 0 && exec "$0" "$@"'
         process = await asyncio.create_subprocess_exec(
             *("/bin/sh", "-c", limits, program, *arguments),
-            stdin=asyncio.subprocess.PIPE,
+            # A pipe to a process that has ended already is an error of the event loop's own.
+            stdin=asyncio.subprocess.PIPE if given else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=self._environment(config),
@@ -146,11 +147,12 @@ class Git:
 
 
 async def _conversation(process: asyncio.subprocess.Process, given: bytes) -> Outcome:
-    assert process.stdin and process.stdout and process.stderr  # noqa: S101 - all are pipes
-    with contextlib.suppress(ConnectionError):
-        process.stdin.write(given)
-        await process.stdin.drain()
-    process.stdin.close()
+    assert process.stdout and process.stderr  # noqa: S101 - both are pipes
+    if process.stdin is not None:
+        with contextlib.suppress(ConnectionError, RuntimeError):
+            process.stdin.write(given)
+            await process.stdin.drain()
+        process.stdin.close()
     output, errors = await asyncio.gather(_read(process.stdout), _read(process.stderr))
     status = await process.wait()
     return Outcome(status, output, errors.decode(errors="replace"))

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from freehold.core import repositories
 from freehold.core.mounts import UPLOADS, of_file, of_repository, overlap
 
 PARTS = st.sampled_from(
@@ -130,44 +129,3 @@ def test_a_repository_cannot_take_the_place_of_skills() -> None:
         of_repository("skills", None, has_skills=True)
     with pytest.raises(ValueError, match="/workspace/skills is not for repositories"):
         of_repository("tool", "/workspace/skills/tool", has_skills=True)
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://github.com/o/r",
-        "https://github.com/Some-Org/a.b_c-d",
-    ],
-)
-def test_addresses_of_repositories(url: str) -> None:
-    found = repositories.parse(url)
-    assert found is not None
-    assert f"https://{found.host}/{found.owner}/{found.name}" == url
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://github.com/o/r.git",
-        "https://github.com/o/r.GIT",
-        "https://github.com/o/r/",
-        "https://github.com/o",
-        "https://github.com/o/..",
-        "https://github.com/-o/r",
-        "https://github.com/o/r?x=1",
-        "https://github.com/o/r\n",
-        "https://token@github.com/o/r",
-        "http://github.com/o/r",
-        "https://github.com.evil.example/o/r",
-        "https://gitlab.com/o/r",
-        "git@github.com:o/r",
-    ],
-)
-def test_no_addresses_of_repositories(url: str) -> None:
-    assert repositories.parse(url) is None
-
-
-def test_other_hosts_are_named() -> None:
-    found = repositories.parse("https://git.example:8443/o/r", ("git.example:8443",))
-    assert found is not None
-    assert (found.host, found.owner, found.name) == ("git.example:8443", "o", "r")

@@ -16,8 +16,9 @@ from freehold.api.session_resources.schemas import (
     GitHubRepositoryResourceParams,
     ResourceParams,
 )
-from freehold.core import limits, mounts, repositories
+from freehold.core import limits, mounts
 from freehold.core.events import Json
+from freehold.core.git_repositories import parse_repository
 from freehold.core.permissions import enabled_builtins
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
@@ -51,6 +52,8 @@ class Workshop:
     files: FileLibrary
     sealer: Sealer
     clock: Clock
+    git_hosts: Sequence[str] = ()
+    """Hosts besides github.com whose repositories may be named."""
 
 
 def check_environment(
@@ -88,7 +91,10 @@ async def attach(
     if len(beside) + len(wanted) > limits.RESOURCES:
         raise InvalidRequest(f"resources: must contain at most {limits.RESOURCES} items")
     stores = await _stores(tx, owner.workspace_id, wanted)
-    bodies = [_body(one, owner.agent, stores, place) for place, one in enumerate(wanted)]
+    bodies = [
+        _body(one, owner.agent, stores, place, workshop.git_hosts)
+        for place, one in enumerate(wanted)
+    ]
     _check_mounts(bodies, beside, listed=listed)
     await _copy_files(tx, owner, bodies, workshop.files)
     now = workshop.clock.now()
@@ -135,7 +141,13 @@ async def _stores(
     return found
 
 
-def _body(one: ResourceParams, agent: Json, stores: dict[str, Json], place: int) -> Json:
+def _body(
+    one: ResourceParams,
+    agent: Json,
+    stores: dict[str, Json],
+    place: int,
+    git_hosts: Sequence[str],
+) -> Json:
     match one:
         case FileResourceParams():
             return {
@@ -144,18 +156,18 @@ def _body(one: ResourceParams, agent: Json, stores: dict[str, Json], place: int)
                 "mount_path": mounts.of_file(one.file_id, one.mount_path),
             }
         case GitHubRepositoryResourceParams():
-            return _repository(one, agent, place)
+            return _repository(one, agent, place, git_hosts)
         case MemoryStoreResourceParams():
             return stores[one.memory_store_id]
 
 
-def _repository(one: GitHubRepositoryResourceParams, agent: Json, place: int) -> Json:
-    repository = repositories.parse(one.url)
-    if repository is None:
-        raise InvalidRequest(
-            "Invalid `github_repository` resource: invalid github_repository url: must be "
-            "https://github.com/{owner}/{repo} with no .git suffix"
-        )
+def _repository(
+    one: GitHubRepositoryResourceParams, agent: Json, place: int, git_hosts: Sequence[str]
+) -> Json:
+    try:
+        repository = parse_repository(one.url, git_hosts)
+    except ValueError as error:
+        raise InvalidRequest(f"Invalid `github_repository` resource: {error}") from None
     try:
         mount_path = mounts.of_repository(
             repository.name, one.mount_path, has_skills=bool(agent["skills"])

@@ -44,7 +44,7 @@ async def add_resource(request: Request, session_id: str) -> Response:
             workspace_id(request),
             session_id,
             params,
-            Workshop(behind.files, behind.sealer, behind.clock),
+            Workshop(behind.files, behind.sealer, behind.clock, behind.settings.git_hosts),
             intake=behind.intake,
             sandboxes=behind.sandboxes,
         )

@@ -38,7 +38,7 @@ async def create_session(request: Request) -> Response:
             clock=behind.clock,
             catalog=behind.catalog,
             sandboxes=behind.sandboxes,
-            workshop=Workshop(behind.files, behind.sealer, behind.clock),
+            workshop=Workshop(behind.files, behind.sealer, behind.clock, behind.settings.git_hosts),
         )
     return responses.shown(service.shown(row, resources, behind.clock.now()))
 

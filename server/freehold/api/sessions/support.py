@@ -51,24 +51,12 @@ def refuse_fields(params: SessionCreateParams) -> None:
             )
 
 
-_UNFURNISHED = {
-    "github_repository": "clones no repositories into sandboxes",
-}
-"""What would be kept and never be there, by type of resource."""
-
-
 def refuse_resources(wanted: Sequence[ResourceParams], sandboxes: SandboxProvider) -> None:
     """Refuse resources that the session's sandbox would not have.
 
     Raises:
         NotSupported: one is such.
     """
-    for place, resource in enumerate(wanted):
-        if (lack := _UNFURNISHED.get(resource.type)) is not None:
-            raise NotSupported(
-                f"resources.{place}: this version of Freehold {lack} (type `{resource.type}`); "
-                "omit it"
-            )
     if wanted and (reason := sandboxes.unfurnishable()) is not None:
         raise NotSupported(f"resources: cannot be put into a sandbox here: {reason}")
 
