@@ -15,11 +15,13 @@ import secrets
 import socket
 import struct
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from freehold.core.addresses import parse_address, parse_network
 from freehold.gate import dns
+from freehold.gate.grants import NO_GRANTS
 from freehold.gate.policy import NOTHING, Policy
 from freehold.gate.resolving import Inward, Rules, Unresolved, outside
 
@@ -74,6 +76,7 @@ class Desk:
         self._configure = configure
         self._attached: dict[str, Attachment] = {}
         self._policies: dict[str, Policy] = {}
+        self._server: str | None = None
 
     async def open(self, folder: Path) -> None:
         """Begin to listen in ``folder``."""
@@ -210,6 +213,10 @@ class Desk:
     async def _obey(self, message: dict[str, Any]) -> dict[str, Any]:
         match message["op"]:
             case "configure":
+                if message["server"] != self._server:
+                    # What the server before it granted may have been changed since.
+                    self._forget_grants()
+                self._server = message["server"]
                 self._rules.trusted = tuple(parse_network(text) for text in message["trusted"])
                 own = (parse_address(text) for text in message["own"])
                 self._rules.own = frozenset(one for one in own if one is not None)
@@ -229,6 +236,11 @@ class Desk:
             case other:
                 raise ValueError(other)
         return {"incarnation": self.incarnation, "attached": sorted(self._attached)}
+
+    def _forget_grants(self) -> None:
+        self._policies = {k: replace(p, grants=NO_GRANTS) for k, p in self._policies.items()}
+        for attachment in self._attached.values():
+            attachment.policy = replace(attachment.policy, grants=NO_GRANTS)
 
     def _forget_sockets(self, key: str) -> None:
         if (attachment := self._attached.pop(key, None)) is not None:

@@ -19,11 +19,14 @@ from mitmproxy.proxy import events, layer, layers, mode_specs, server_hooks
 from mitmproxy.proxy.layer import CommandGenerator
 from mitmproxy.proxy.layers import modes
 from mitmproxy.proxy.layers.http import HTTPMode, HttpStream
+from mitmproxy.proxy.layers.tls import parse_client_hello
 from mitmproxy.proxy.mode_servers import ProxyConnectionHandler
 
 from freehold.core.addresses import parse_address
+from freehold.gate import rewriting
 from freehold.gate.desk import Attachment, original_destination
-from freehold.gate.policy import INWARD, host_of
+from freehold.gate.grants import Exchange
+from freehold.gate.policy import INWARD, host_of, plain
 from freehold.gate.resolving import Inward, Rules, Unresolved, outside
 
 log = logging.getLogger(__name__)
@@ -34,6 +37,9 @@ _CONNECT_SECONDS = 20.0
 _CHUNK = 65536
 _REFUSED_BODY = 65536
 """Bytes kept of the body of a request that is refused; the rest is thrown away as it comes."""
+_EXCHANGE = "freehold.exchange"
+
+Address = tuple[str, int]
 
 
 class Proxy:
@@ -146,9 +152,10 @@ class Proxy:
         host = host_of(wanted)
         if attachment is None or host is None:
             return f"Host not in allowlist: {wanted}"
-        if (reason := attachment.policy.refusal(host)) is not None:
+        request, port = flow.request, flow.request.port
+        reason = attachment.policy.refuses(request.scheme, host, port, request.path)
+        if reason is not None:
             return reason
-        port = flow.request.port
         try:
             await outside(self._rules, host, port)
         except Inward:
@@ -159,6 +166,32 @@ class Proxy:
         # Not by its own setter, which would write the Host header anew.
         flow.request.data.host = host
         return None
+
+    def exchange(self, flow: http.HTTPFlow) -> Exchange | None:
+        """What a request that may go on is given, by the policy as it is now.
+
+        Only if the host it is for is the one that has to prove itself: a host that answers for
+        another's name on one machine with it must not be trusted with what is the other's.
+        """
+        attachment = self._clients.get(flow.client_conn.id)
+        request, sni = flow.request, flow.client_conn.sni
+        host = request.data.host
+        if attachment is None or (sni is not None and plain(sni) != host):
+            return None
+        if (request.scheme == "https") != bool(flow.client_conn.tls):
+            return None
+        return attachment.policy.exchange(request.scheme, host, request.port, request.path)
+
+    def passes(self, client_id: str, destination: Address | None, sni: str | None) -> bool:
+        """Whether a TLS connection goes to where it wants to unopened: under unrestricted
+        networking, to a host outside that is given nothing."""
+        attachment = self._clients.get(client_id)
+        if attachment is None or destination is None:
+            return False
+        if attachment.policy.intercepts(plain(sni or destination[0])):
+            return False
+        # Who wants to go inside is told in words that he may not.
+        return self.check_target(*destination[:2]) is None
 
     def check_target(self, host: str, port: int) -> str | None:
         """Why a connection may not be made; names are checked when they are looked up."""
@@ -175,6 +208,15 @@ class Proxy:
 
 class _Stream(HttpStream):  # type: ignore[misc]
     """One request; what is sent with a refused one fills no memory."""
+
+    def make_server_connection(self) -> CommandGenerator[bool]:
+        connected: bool = yield from super().make_server_connection()
+        request = self.flow.request
+        unframed = request.is_http2 and "content-length" not in request.headers
+        if connected and unframed and request.stream and self.context.server.alpn != b"h2":
+            # From HTTP/2, which has an end of its own, to HTTP/1.
+            request.headers["transfer-encoding"] = "chunked"
+        return connected
 
     def check_body_size(self, request: bool) -> CommandGenerator[bool]:
         if request and self.flow.response and len(self.request_body_buf) > _REFUSED_BODY:
@@ -203,6 +245,13 @@ class Gatekeeper:
             return
         outermost = len(context.layers) == 1
         if outermost and starts_like_tls_record(data.data_client()):
+            with contextlib.suppress(ValueError):
+                hello = parse_client_hello(data.data_client())
+                if hello is None:
+                    return  # There is more to come.
+                if self._proxy.passes(context.client.id, context.server.address, hello.sni):
+                    data.layer = layers.TCPLayer(context, ignore=True)
+                    return
             outer = layers.ServerTLSLayer(context)
             outer.child_layer = layers.ClientTLSLayer(context)
             data.layer = outer
@@ -210,17 +259,37 @@ class Gatekeeper:
             data.layer = _Http(context, HTTPMode.transparent)
 
     async def requestheaders(self, flow: http.HTTPFlow) -> None:
-        """Refuse, or pass on as it comes."""
+        """Refuse, or pass on as it comes, secrets put in."""
         reason = await self._proxy.refusal(flow)
         if reason is not None:
             flow.response = _refused(reason)
-        else:
+            return
+        exchange = self._proxy.exchange(flow)
+        if exchange is None:
             flow.request.stream = True
+            return
+        flow.metadata[_EXCHANGE] = exchange
+        rewriting.outgoing(flow.request, exchange)
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """The body is there, if it is a small one that was waited for."""
+        if (exchange := flow.metadata.get(_EXCHANGE)) is not None:
+            rewriting.outgoing_body(flow.request, exchange)
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
-        """Pass on as it comes."""
-        if flow.response is not None and flow.response.raw_content is None:
+        """Pass on as it comes, secrets taken out."""
+        if flow.response is None or flow.response.raw_content is not None:
+            return
+        if (exchange := flow.metadata.get(_EXCHANGE)) is None:
             flow.response.stream = True
+        else:
+            rewriting.incoming(flow.response, exchange, bodiless=flow.request.method == "HEAD")
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """The same for a small body that was waited for, and for what follows a large one."""
+        exchange = flow.metadata.get(_EXCHANGE)
+        if exchange is not None and flow.response is not None:
+            rewriting.incoming_body(flow.response, exchange)
 
     def http_connect(self, flow: http.HTTPFlow) -> None:
         """Nobody uses the gate as an explicit proxy."""
