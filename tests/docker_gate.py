@@ -47,9 +47,21 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         size = int(self.headers.get("content-length") or 0)
         body = self.rfile.read(size)
+        if "chunked" in self.headers.get("transfer-encoding", ""):
+            pieces = []
+            while length := int(self.rfile.readline(), 16):
+                pieces.append(self.rfile.read(length))
+                self.rfile.readline()
+            self.rfile.readline()
+            body = b"".join(pieces)
+            size = len(body)
         told = json.dumps({"reached": self.headers["host"], "path": self.path,
             "headers": dict(self.headers), "body": body.decode("latin-1")[:2000], "size": size})
         print("REACHED", self.headers["host"], self.path, flush=True)
+        if "x-record" in self.headers:
+            # What an answer cannot say, as secrets are taken out of it.
+            print("GOT", json.dumps({"headers": self.headers.items(), "size": size,
+                "body": body.decode("latin-1")[:20000]}), flush=True)
         data = told.encode()
         self.send_response(200)
         self.send_header("content-length", str(len(data)))
@@ -90,6 +102,8 @@ class Hosts:
     """The SDK's container of the host that has the names of :data:`OPEN`."""
     inside: Any
     """That of :data:`INSIDE`."""
+    authority: Authority
+    """Signs certificates that the gate trusts."""
 
     def address(self, container: Any) -> str:
         """Its address on the network."""
@@ -153,11 +167,13 @@ def hosts(
         trusting = f"FROM {gate_image}\nUSER root\nCOPY ca.pem /tmp/ca.pem\n"
         trusting += "RUN cat /tmp/ca.pem >> /etc/ssl/certs/ca-certificates.crt\nUSER 1000:1000\n"
         context = _tar({"Dockerfile": trusting.encode(), "ca.pem": authority.file.read_bytes()})
-        docker_client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
+        docker_client.images.build(
+            fileobj=context, custom_context=True, tag=tag, rm=True, network_mode="none"
+        )
         stack.callback(docker_client.images.remove, tag, force=True)
         for container in made:
             _until_ready(container)
-        yield Hosts(tag, str(network.name), made[0], made[1])
+        yield Hosts(tag, str(network.name), made[0], made[1], authority)
 
 
 def _host(

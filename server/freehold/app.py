@@ -24,6 +24,7 @@ from freehold.errors import BlobsUnavailable, ConfigurationError
 from freehold.harness.backoff import Backoff
 from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
+from freehold.harness.egress import Egress
 from freehold.harness.intake import Intake
 from freehold.harness.mcp import McpTools
 from freehold.harness.memory_mounts import MemoryMounts
@@ -31,6 +32,7 @@ from freehold.harness.sessions import Sessions
 from freehold.harness.skills import SkillFurnisher
 from freehold.harness.uploads import Uploads
 from freehold.harness.validation import CredentialValidator
+from freehold.harness.variables import VaultVariables
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
 from freehold.ports.furnishing import Furnisher
@@ -52,6 +54,7 @@ from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.session_resources import SqlRepositoryTokens
 from freehold.store.skill_source import DatabaseSkills
 from freehold.store.timers import SqlTimers
+from freehold.store.variables import SqlVariables
 from freehold.web.service import build_web
 
 log = logging.getLogger(__name__)
@@ -146,7 +149,10 @@ def create_app(
     files = FileLibrary(database, blobs, clock)
     relay = model if isinstance(model, Relay) else None
     web = web or build_web(settings, relay)
+    variables = VaultVariables(SqlVariables(database, sealer), sandboxes)
+    egress = Egress([variables], sandboxes)
     services = ApiServices(
+        egress=egress,
         settings=settings,
         database=database,
         reader=EventReader(),
@@ -163,6 +169,8 @@ def create_app(
     )
     memories = MemoryMounts(SqlMemoryFiles(database, clock), SqlMemoryCopies(database))
     driver = Driver(
+        egress=egress,
+        variables=variables,
         log=event_log,
         sessions=sessions,
         sandboxes=sandboxes,
@@ -203,6 +211,7 @@ def create_app(
             stack.push_async_callback(sandboxes.close)
             stack.push_async_callback(web.close)
             stack.push_async_callback(driver.close)
+            stack.push_async_callback(egress.close)
             await _sweep_sandboxes(event_log, sandboxes)
             await sandboxes.prepare()
             background = [

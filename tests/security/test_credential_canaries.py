@@ -18,6 +18,8 @@ from urllib.parse import quote_plus
 
 import httpx2 as httpx
 import pytest
+from docker.errors import APIError
+from tests.docker_gate import Hosts
 from tests.support.mcp_servers import Door, mcp_server
 from tests.support.models import served
 from tests.support.running import ServerProcess
@@ -201,7 +203,8 @@ class Run:
             ],
             mcp_servers=more.pop("mcp_servers", []),
         )
-        environment = self.post("/v1/environments", name="plain")
+        config = more.pop("environment", {"type": "cloud"})
+        environment = self.post("/v1/environments", name="plain", config=config)
         made: str = self.post(
             "/v1/sessions", agent=agent["id"], environment_id=environment["id"], **more
         )["id"]
@@ -310,14 +313,8 @@ def test_no_byte_of_a_vaults_secret_is_left_anywhere(tmp_path: Path, level: str)
         for shown in run.get(path)["data"]:
             run.get(f"{path}/{shown['id']}")
         assert run.post(f"{path}/{refused}/mcp_oauth_validate")["status"] == "invalid"
-        # A vault with variables makes no session yet; another has all the rest.
-        answer = run.http.post("/v1/sessions", json={"agent": "x", "vault_ids": [vault]})
-        run.said.append(answer.text)
         servers = {"bearer": bearer, **{m.replace("_", ""): d for m, d in doors.items()}}
         servers["refusing"] = refusing
-        held = [c for c in run.get(path)["data"] if c["auth"]["type"] == "environment_variable"]
-        response = run.http.delete(f"{path}/{held[0]['id']}")
-        assert response.is_success, response.text
         session = run.session(
             "claude-opus-5",
             vault_ids=[vault],
@@ -422,3 +419,82 @@ def test_a_sandbox_holds_no_secret(tmp_path: Path, docker_client: Any, docker_im
             search(run.places())
         finally:
             assert run.http.delete(f"/v1/sessions/{session}").is_success
+
+
+@pytest.mark.docker
+def test_a_variables_value_is_seen_by_its_host_and_by_nobody_else(
+    tmp_path: Path, docker_client: Any, docker_image: str, hosts: Hosts
+) -> None:
+    """The whole way: a vault, a session, a gate, a host that quotes what it is sent."""
+    run = Run(
+        tmp_path,
+        "debug",
+        "docker",
+        FREEHOLD_SANDBOX_IMAGE=docker_image,
+        FREEHOLD_GATE_IMAGE=hosts.gate_image,
+        FREEHOLD_SANDBOX_NETWORK=hosts.network,
+        FREEHOLD_TRUSTED_NETWORKS=f"{hosts.address(hosts.open)}/32",
+    )
+    secret, rotated = TOKENS["variable"], canary("rotated")
+    limited = {"type": "limited", "allowed_hosts": ["allowed.test", "tls.test"]}
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(run.running())
+        vault = run.post("/v1/vaults", display_name="canaries")["id"]
+        path = f"/v1/vaults/{vault}/credentials"
+        networking = {"type": "limited", "allowed_hosts": ["allowed.test", "shut-out.test"]}
+        made = run.post(path, auth={**variable(secret), "networking": networking})["id"]
+        session = run.session(
+            "claude-opus-5",
+            vault_ids=[vault],
+            environment={"type": "cloud", "networking": limited},
+        )
+        stack.callback(_removed, docker_client, tmp_path)
+        stack.callback(run.http.delete, f"/v1/sessions/{session}")
+        send = (
+            'curl -sS -H \'X-Record: 1\' -u "me:$TOKEN" -H "X-Key: $TOKEN" '
+            '-d "key=$TOKEN" https://{}/ | tee -a /tmp/said'
+        )
+        words = [f"/run {send.format(host)}" for host in ("allowed.test", "tls.test")]
+        events = run.turn(session, "\n".join([*words, f"/run {SPY}", "/say done"]))
+        update = {"type": "environment_variable", "secret_value": rotated}
+        run.post(f"{path}/{made}", auth=update)
+        run.turn(session, f"/run {send.format('allowed.test')}\n/say done")
+        told = [event for event in events if event["type"] == "session.error"]
+        assert [event["error"]["type"] for event in told] == ["credential_host_unreachable_error"]
+        assert "shut-out.test" in told[0]["error"]["message"]
+        assert "TOKEN=fhsecret_" in json.dumps(events)  # it could look
+        label = {"label": f"dev.freehold.owner={_owner(tmp_path)}"}
+        found = docker_client.containers.list(all=True, filters=label, ignore_removed=True)
+        assert len(found) >= 2
+        for container in found:
+            folders = ("/workspace", "/tmp") if session in json.dumps(container.attrs) else ()
+            archives = [b"".join(container.get_archive(folder)[0]) for folder in folders]
+            logs = b"" if folders else container.logs()
+            described = json.dumps(container.attrs).encode()
+            search({"container": described, "files": b"".join(archives), "log": logs})
+        search(run.places())
+
+    # The run was one in which both values were used, at the host they are for.
+    heard = "\n".join(line for line in hosts.heard(hosts.open) if line.startswith("GOT"))
+    requests = [json.loads(line.removeprefix("GOT ")) for line in heard.splitlines()]
+    sent = [{name.lower(): value for name, value in one["headers"]} for one in requests][-3:]
+    assert [one["x-key"] for one in sent][::2] == [secret, rotated]
+    assert [one["body"] for one in requests][-3::2] == [f"key={secret}", f"key={rotated}"]
+    basic = base64.b64encode(f"me:{secret}".encode()).decode()
+    assert sent[0]["authorization"] == f"Basic {basic}"
+    assert sent[1]["x-key"].startswith("fhsecret_")
+    search(run.places())
+
+
+def _owner(folder: Path) -> str:
+    return (folder / "data" / "installation").read_text().strip()
+
+
+def _removed(client: Any, folder: Path) -> None:
+    """The gate outlives its server, as it is to; not its test."""
+    label = f"dev.freehold.owner={_owner(folder)}"
+    for container in client.containers.list(
+        all=True, filters={"label": label}, ignore_removed=True
+    ):
+        with contextlib.suppress(APIError):  # The server removes some of them at this moment.
+            container.remove(force=True)

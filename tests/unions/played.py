@@ -6,7 +6,8 @@ from typing import Any
 
 from freehold.core.accept import resume
 from freehold.core.drafts import Draft
-from freehold.core.events import McpToolsListed, SessionDeleted, SessionUpdated, wire
+from freehold.core.events import McpToolsListed, SessionDeleted, SessionError, SessionUpdated, wire
+from freehold.core.networking import host_unreachable
 from freehold.core.prices import PICODOLLARS_PER_CENT, Rates
 from freehold.core.usage import budget_limit
 from freehold.errors import McpError, McpUnauthorized, ModelError, SandboxUnavailable
@@ -246,6 +247,18 @@ def no_sandbox() -> set[str]:
     play.step()
     play.write(*unavailable(play.state.calls[0], SandboxUnavailable("no engine")))
     play.run()
+    return play.kinds
+
+
+@PLAYED.shows(f"{ERROR}/credential_host_unreachable_error/retry_status/retrying")
+def a_credential_whose_host_is_shut_out() -> set[str]:
+    play = Seen()
+    error = host_unreachable("vcrd_1", "vlt_1", {"secret_name": "TOKEN"}, ["a.example"])
+    play.write(Draft(SessionError(error=error)))
+    play.client(say("go"))
+    play.run()
+    assert play.state.unreachable == ("vcrd_1",)
+    assert play.lines()[-1] == "session.status_idle end_turn"
     return play.kinds
 
 

@@ -467,6 +467,29 @@ def mcp_servers_that_fail(world: World) -> set[str]:
     return seen
 
 
+@SERVED.shows(f"{ERROR}/credential_host_unreachable_error/retry_status/retrying")
+def a_credential_whose_host_is_shut_out(world: World) -> set[str]:
+    sdk = world.session().sdk
+    vault = sdk.beta.vaults.create(display_name="v").id
+    sdk.beta.vaults.credentials.create(
+        vault,
+        auth={
+            "type": "environment_variable",
+            "secret_name": "TOKEN",
+            "secret_value": "value",
+            "networking": {"type": "limited", "allowed_hosts": ["a.example"]},
+        },
+    )
+    limited: Any = {"type": "limited", "allow_package_managers": True}
+    environment = sdk.beta.environments.create(
+        name="limited", config={"type": "cloud", "networking": limited}
+    )
+    given = {"vault_ids": [vault], "environment_id": environment.id}
+    session = world.session(session=given).tell(said("hi"))
+    assert session.last["stop_reason"] == {"type": "end_turn"}
+    return session.kinds
+
+
 @SERVED.shows(f"{ERROR}/tool_use_limit_reached_error/retry_status/exhausted")
 def tools_without_end(world: World) -> set[str]:
     calls = "\n/then\n".join(["/run true"] * 9)

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from freehold.api.sse import Streams
 from freehold.core.catalog import Catalog
-from freehold.core.events import ClientEvent, Json, SessionUpdated
+from freehold.core.events import ClientEvent, Json, SessionError, SessionUpdated
 from freehold.core.state import SessionState
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
@@ -37,7 +37,11 @@ class Intake(Protocol):
         ...
 
     async def begin(
-        self, tx: Transaction, spec: SessionSpec, events: Sequence[ClientEvent]
+        self,
+        tx: Transaction,
+        spec: SessionSpec,
+        events: Sequence[ClientEvent],
+        notices: Sequence[SessionError] = (),
     ) -> SessionState:
         """Start a session whose row was just inserted; the state after its first events."""
         ...
@@ -73,6 +77,22 @@ class Validator(Protocol):
         ...
 
 
+class Egress(Protocol):
+    """Enforces what sessions' requests are given; the harness has the one there is.
+
+    To be told once a change is committed. Returns when it is enforced, or has been tried for some
+    seconds. Never raises.
+    """
+
+    async def vault_changed(self, vault_id: str) -> None:
+        """A vault's credentials are others now, or there are no more."""
+        ...
+
+    async def changed(self, *session_ids: str) -> None:
+        """What these sessions are made of is something else now."""
+        ...
+
+
 Probe = Callable[[], Awaitable[list[Finding]]]
 """A health check that never raises."""
 
@@ -92,6 +112,7 @@ class ApiServices:
     sealer: Sealer
     """Seals the secrets that clients give."""
     validator: Validator
+    egress: Egress
     files: FileLibrary
     catalog: Catalog = field(default_factory=Catalog)
     """What models can do and cost."""

@@ -117,6 +117,8 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             return {"mcp_listed": (), "mcp_failed": ()}
         case SessionError(error={"mcp_server_name": str(server)}):
             return {"mcp_failed": (*state.mcp_failed, server)}
+        case SessionError(error={"credential_id": str(credential)}):
+            return {"unreachable": (*state.unreachable, credential)}
         case SessionError(error=error):
             return _failed(error["retry_status"]["type"])
         case SessionStatusRunning():

@@ -140,6 +140,8 @@ class SessionState(_Model):
     """MCP servers whose tools are in the log."""
     mcp_failed: tuple[str, ...] = ()
     """MCP servers of which this run has said that they fail; they are asked again in the next."""
+    unreachable: tuple[str, ...] = ()
+    """Credentials of which the log says that the environment shuts their hosts out."""
     sandbox_id: str | None = None
     """The sandbox that the newest tool calls ran in."""
     usage: Usage = Usage()

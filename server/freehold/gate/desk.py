@@ -213,10 +213,10 @@ class Desk:
     async def _obey(self, message: dict[str, Any]) -> dict[str, Any]:
         match message["op"]:
             case "configure":
-                if message["server"] != self._server:
+                if message.get("server") != self._server:
                     # What the server before it granted may have been changed since.
                     self._forget_grants()
-                self._server = message["server"]
+                self._server = message.get("server")
                 self._rules.trusted = tuple(parse_network(text) for text in message["trusted"])
                 own = (parse_address(text) for text in message["own"])
                 self._rules.own = frozenset(one for one in own if one is not None)

@@ -23,6 +23,7 @@ from freehold.core.state import OpenCall, SessionState
 from freehold.errors import SandboxUnavailable
 from freehold.harness.attachments import Attachments
 from freehold.harness.backoff import Backoff
+from freehold.harness.egress import Egress
 from freehold.harness.furnishing import Furnishing
 from freehold.harness.judge import Judge
 from freehold.harness.mcp import LOST, McpTools
@@ -31,6 +32,7 @@ from freehold.harness.model_turn import Sampler
 from freehold.harness.outputs import Harvester
 from freehold.harness.sessions import Fenced, SessionGone, SessionHandle, Sessions
 from freehold.harness.tools import Hands, attached, lost, unavailable
+from freehold.harness.variables import VaultVariables
 from freehold.harness.web import WebTools, is_web_call
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout, Subscription
@@ -122,12 +124,15 @@ class Driver:
         outputs: Outputs | None = None,
         files: FileReader | None = None,
         around_calls: AroundCalls | None = None,
+        egress: Egress | None = None,
+        variables: VaultVariables | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
         furnishing = Furnishing(furnishers)
-        self._hands = Hands(sandboxes, furnishing, around_calls)
+        self._hands = Hands(sandboxes, furnishing, around_calls, egress)
         self._around_calls = around_calls
+        self._variables = variables
         self._harvester = None if outputs is None else Harvester(outputs)
         catalog = catalog or Catalog()
         self._web = WebTools(web, log, catalog)
@@ -169,7 +174,7 @@ class Driver:
             listener.close()
 
     async def _run(self, handle: SessionHandle, listener: Subscription) -> None:
-        facts: Sequence[Draft] = ()
+        facts: Sequence[Draft] = await self._shut_out(handle)
         found: int | None = None
         stopped = False
         # Taken up in the middle, it may have been after a call.
@@ -213,6 +218,17 @@ class Driver:
     @property
     def _harvests(self) -> bool:
         return self._harvester is not None or self._around_calls is not None
+
+    async def _shut_out(self, handle: SessionHandle) -> Sequence[Draft]:
+        """What is to be said of credentials before the session goes on; of each once."""
+        state = await handle.state()
+        if self._variables is None or state.status != "running":
+            return ()
+        try:
+            return await self._variables.unreachable(await handle.spec(), state.unreachable)
+        except SandboxUnavailable as error:
+            log.warning("hosts of credentials of %s: %s", handle.session_id, error)
+            return ()
 
     async def _harvest(self, handle: SessionHandle) -> None:
         """Keep what the agent left in the sandbox that its calls ran in, if it is there."""

@@ -16,6 +16,7 @@ from freehold.core.events import (
     Json,
     SessionArchived,
     SessionDeleted,
+    SessionError,
     SessionUpdated,
     SystemMessage,
     UserCustomToolResult,
@@ -56,15 +57,27 @@ class Intake:
         )
 
     async def begin(
-        self, tx: Transaction, spec: SessionSpec, events: Sequence[ClientEvent]
+        self,
+        tx: Transaction,
+        spec: SessionSpec,
+        events: Sequence[ClientEvent],
+        notices: Sequence[SessionError] = (),
     ) -> SessionState:
         """Give a session whose row was just inserted its first events (spec 5.2).
+
+        ``notices`` precede them: what the client must know before the session runs (spec 6.8).
 
         Raises:
             InvalidRequest, NotSupported: as for :meth:`send`.
         """
+        state = self.initial_state(spec)
+        if notices:
+            handle, pen = await self._open(tx, spec.session_id)
+            pen.write(*(Draft(notice) for notice in notices))
+            await handle.save(tx, pen)
+            state = pen.state
         if not events:
-            return self.initial_state(spec)
+            return state
         state, _ = await self._take(tx, spec.session_id, events)
         return state
 

@@ -12,6 +12,7 @@ from freehold.core.networking import mcp_hosts
 from freehold.core.permissions import enabled_builtins
 from freehold.core.state import OpenCall
 from freehold.errors import FurnishingFailed, SandboxError, SandboxLost, SandboxUnavailable
+from freehold.harness.egress import Egress
 from freehold.harness.furnishing import Furnishing
 from freehold.harness.memory_mounts import AroundCalls
 from freehold.harness.offload import offload, too_long
@@ -35,8 +36,10 @@ class Hands:
         provider: SandboxProvider,
         furnishing: Furnishing | None = None,
         around: AroundCalls | None = None,
+        egress: Egress | None = None,
     ) -> None:
         self._provider = provider
+        self._egress = egress or Egress((), provider)
         self._furnishing = furnishing or Furnishing()
         self._around = around
         self._warming: dict[str, asyncio.Task[Sandbox]] = {}
@@ -50,6 +53,7 @@ class Hands:
                 environment=spec.environment,
                 mcp_hosts=mcp_hosts(spec.agent),
                 roots=roots,
+                grants=await self._egress.of(handle),
             )
         )
 
@@ -138,6 +142,7 @@ class Hands:
         self._furnishing.forget(session_id)
         if self._around is not None:
             self._around.forget(session_id)
+        self._egress.forget(session_id)
         await self._provider.remove(session_id)
 
     async def close(self) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from freehold.core.events import Content, Json
+from freehold.ports.egress import SessionGrants
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,8 @@ class SandboxSpec:
     """Hosts of the agent's MCP servers, which ``allow_mcp_servers`` opens (spec 3.2)."""
     roots: tuple[Root, ...] = ()
     """Where the server will keep things in it."""
+    grants: SessionGrants | None = None
+    """Asked what its requests are given (spec 14.4); ``None``: nothing, ever."""
 
 
 @dataclass(frozen=True)
@@ -295,6 +298,32 @@ class SandboxProvider(Protocol):
         """Why nothing could be put into these sandboxes that the agent cannot change.
 
         ``None``: it can be. Half a sentence, for people.
+        """
+        ...
+
+    def ungrantable(self, environment: Json) -> str | None:
+        """Why requests of sandboxes on an environment could not be given secrets that the sandbox
+        does not know (spec 14.4).
+
+        ``None``: they can. Half a sentence, for people.
+        """
+        ...
+
+    async def regrant(self, session_id: str) -> None:
+        """What the session's requests are given has changed: ask ``SandboxSpec.grants`` again and
+        enforce it before this returns. A sandbox that is not in use by this process: no-op, as
+        it is asked when it is used next.
+
+        Raises:
+            SandboxUnavailable: it could not be enforced; what was before may still be.
+        """
+        ...
+
+    async def package_hosts(self, environment: Json) -> tuple[str, ...]:
+        """The hosts that ``allow_package_managers`` opens to sandboxes on an environment.
+
+        Raises:
+            SandboxUnavailable: that cannot be told now.
         """
         ...
 

@@ -14,7 +14,7 @@ import functools
 import hashlib
 import io
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, NamedTuple, Protocol, Self
@@ -203,6 +203,7 @@ class ToolboxSandbox:
         self._identity: str | None = None
         self._layout = Layout()
         self._lost: str | None = None
+        self._varied: dict[str, str] = {}
 
     @classmethod
     async def open(cls, connect: Connect, *, identity: str | None = None) -> Self:
@@ -283,6 +284,18 @@ class ToolboxSandbox:
     async def exchange(self, folder: str, changes: Sequence[Exchange]) -> list[Exchanged]:
         """Change files that are as expected; see the port."""
         return await mirroring.exchange(self._request, folder, changes)
+
+    async def vary(self, variables: Mapping[str, str], *, fresh: bool) -> None:
+        """Give the tools' processes these environment variables besides their own. ``fresh``:
+        the toolbox may be a new one, which was told nothing.
+
+        Raises:
+            SandboxLost: the sandbox is gone.
+        """
+        wanted = dict(variables)
+        if fresh or wanted != self._varied:
+            await self._request({"op": "environment", "variables": wanted})
+            self._varied = wanted
 
     async def delete(self, path: str) -> None:
         """Delete a file or folder inside with the agent's own rights. Not there: no-op.

@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 _C = vault_credentials.c
 _ACTIVE = _C.archived_at.is_(None)
+_VARIABLE = "variable "
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class CredentialRow:
 def purpose(auth: Json) -> str:
     """What no two active credentials of a vault share (spec 14.3)."""
     if auth["type"] == "environment_variable":
-        return f"variable {auth['secret_name']}"
+        return f"{_VARIABLE}{auth['secret_name']}"
     return _server_purpose(auth["mcp_server_url"])
 
 
@@ -95,6 +96,23 @@ async def page(
 async def active(session: ReadSession, vault_id: str) -> Sequence[CredentialRow]:
     """All credentials of a vault that are not archived."""
     statement = sa.select(vault_credentials).where(_C.vault_id == vault_id, _ACTIVE)
+    return [_credential(row) for row in await session.all(statement)]
+
+
+async def active_variables(
+    session: ReadSession, workspace_id: str, vault_ids: Sequence[str]
+) -> Sequence[CredentialRow]:
+    """The ``environment_variable`` credentials of vaults that are not archived, oldest first."""
+    statement = (
+        sa.select(vault_credentials)
+        .where(
+            _C.workspace_id == workspace_id,
+            _C.vault_id.in_(sorted(set(vault_ids))),
+            _C.purpose.startswith(_VARIABLE, autoescape=True),
+            _ACTIVE,
+        )
+        .order_by(_C.created_at, _C.id)
+    )
     return [_credential(row) for row in await session.all(statement)]
 
 

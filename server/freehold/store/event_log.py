@@ -15,7 +15,13 @@ from freehold.core.state import SessionState
 from freehold.ports.log import SessionSpec
 from freehold.store import codec, session_resources
 from freehold.store.database import Database, ReadSession, WriteSession
-from freehold.store.tables import session_events, session_skills, sessions, timers
+from freehold.store.tables import (
+    session_events,
+    session_placeholders,
+    session_skills,
+    sessions,
+    timers,
+)
 
 _E = session_events.c
 _S = sessions.c
@@ -133,7 +139,7 @@ class SqlEventLog:
                         sa.delete(session_events).where(_E.session_id == row["id"], _E.seq <= seq)
                     )
             async with self._database.write() as tx:
-                for table in (timers, session_skills):
+                for table in (timers, session_skills, session_placeholders):
                     await tx.execute(sa.delete(table).where(table.c.session_id == row["id"]))
                 await tx.execute(sa.delete(sessions).where(_S.id == row["id"]))
         return len(rows)

@@ -308,6 +308,15 @@ session_skills = sa.Table(
     sa.Column("skills", sa.JSON, nullable=False),
 )
 
+session_placeholders = sa.Table(
+    "session_placeholders",
+    metadata,
+    sa.Column("session_id", sa.String(64), primary_key=True),
+    sa.Column("credential_id", sa.String(64), primary_key=True),
+    # What the session's sandbox has in the place of the credential's value.
+    sa.Column("placeholder", sa.String(128), nullable=False),
+)
+
 session_outputs = sa.Table(
     "session_outputs",
     metadata,

@@ -32,6 +32,8 @@ exchange ``path``, ``changes``:       ``results``: ``done``, ``changed``, or ``b
          path within, digest,         each
          ``data`` (base64 or null)
 shutdown                              ``{}``; then the toolbox ends
+environ- ``variables``                ``{}``; what the shell has besides its own environment from
+ment                                  its next command on, in the place of what was said before
 ======== ============================ ===========================================================
 
 A reply is ``{"rid", "ok": true, "result"}`` or ``{"rid", "ok": false, "error": {"kind",
@@ -41,4 +43,4 @@ A reply is ``{"rid", "ok": true, "result"}`` or ``{"rid", "ok": false, "error": 
 Threads, not asyncio: importing asyncio alone would take a third of a container's start.
 """
 
-PROTOCOL = 2
+PROTOCOL = 3

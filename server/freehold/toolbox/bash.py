@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import threading
 
 from .cancelling import Cancellation, cancelled_text
@@ -10,6 +11,8 @@ from .inputs import Input
 from .outcomes import NO_OUTPUT, ToolError
 from .shell import Shell
 
+_CHANGING = 10.0
+"""Seconds that a shell may take to change its variables."""
 DEFAULT_TIMEOUT = 120.0
 """Seconds a command may take when the call does not say."""
 
@@ -22,6 +25,13 @@ class Bash:
         self._environment = environment
         self._turn = threading.Lock()
         self._shell: Shell | None = None
+        self._variables: dict[str, str] = {}
+        self._given: dict[str, str] = {}
+        """What of them the shell has."""
+
+    def vary(self, variables: dict[str, str]) -> None:
+        """Give the shell these variables before its next command, in the place of earlier ones."""
+        self._variables = dict(variables)
 
     def run(self, given: Input, cancellation: Cancellation) -> str:
         """Run a command, or restart the shell. Calls that come meanwhile wait for their turn.
@@ -47,9 +57,17 @@ class Bash:
             shell.kill()
 
     def _started(self) -> Shell:
+        wanted = self._variables
+        if self._shell is not None and self._shell.alive and wanted != self._given:
+            try:
+                self._shell.run(_changing(self._given, wanted), _CHANGING)
+                self._given = wanted
+            except TimeoutError:
+                pass  # Killed, and started anew with them.
         if self._shell is None or not self._shell.alive:
             try:
-                self._shell = Shell(self._workdir, self._environment)
+                self._shell = Shell(self._workdir, {**self._environment, **wanted})
+                self._given = wanted
             except OSError as error:
                 raise ToolError(f"bash: cannot start the shell: {reason(error)}") from error
         return self._shell
@@ -65,6 +83,22 @@ class Bash:
         if cancellation.cancelled:
             raise cancelled(output)
         return finished(output, status)
+
+
+def _changing(before: dict[str, str], after: dict[str, str]) -> str:
+    """The command that brings a shell from some variables to others. What the agent itself has
+    put in the place of one that is withdrawn stays."""
+    lines = [
+        f'[ "${{{name}-}}" = {shlex.quote(value)} ] && unset {name}'
+        for name, value in before.items()
+        if name not in after
+    ]
+    lines += [
+        f"export {name}={shlex.quote(value)}"
+        for name, value in after.items()
+        if before.get(name) != value
+    ]
+    return "{ " + "; ".join([*lines, "true"]) + "; } >/dev/null 2>&1"
 
 
 def timeout_of(timeout_ms: int) -> float:

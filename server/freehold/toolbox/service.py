@@ -6,6 +6,7 @@ import base64
 import binascii
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -30,6 +31,7 @@ FRAME_LIMIT = 64 * 1024 * 1024
 """Bytes of one frame; a peer that sends a longer one is cut off."""
 
 _CHUNK = 256 * 1024
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ATTENTION = 1.0
 """Seconds between looks at the clock while nobody is connected."""
 
@@ -136,6 +138,9 @@ class Service:
                 threading.Thread(
                     target=_guarded, args=(connection, rid, work, frame), daemon=True
                 ).start()
+            elif operation == "environment":
+                self._tools.vary(_variables(frame))
+                connection.reply(rid, {})
             elif operation == "hello":
                 connection.reply(
                     rid,
@@ -284,6 +289,16 @@ def _string(frame: Frame, name: str) -> str:
     value = frame.get(name)
     if not isinstance(value, str) or (name == "path" and (not value or "\0" in value)):
         raise _BadRequest(f"{name}: must be a string")
+    return value
+
+
+def _variables(frame: Frame) -> dict[str, str]:
+    value = frame.get("variables")
+    if not isinstance(value, dict):
+        raise _BadRequest("variables: must be an object")
+    for name, text in value.items():
+        if not _NAME.fullmatch(name) or not isinstance(text, str) or "\0" in text:
+            raise _BadRequest("variables: must be names and strings")
     return value
 
 

@@ -37,6 +37,10 @@ class Tools:
         self._environment = environment
         self._bash = Bash(workdir, environment)
 
+    def vary(self, variables: dict[str, str]) -> None:
+        """Give what the agent runs these variables besides its own environment, from now on."""
+        self._bash.vary(variables)
+
     @property
     def place(self) -> Place:
         """Where paths lead."""

@@ -249,3 +249,28 @@ def test_sockets_may_lie_deep(tmp_path: Path) -> None:
         assert served.connect().ask(op="ping")["ok"]
     finally:
         served.stop()
+
+
+def test_variables_reach_a_shell_that_runs_and_those_to_come(served: Served) -> None:
+    peer = served.connect()
+
+    def said(name: str, command: str) -> str:
+        return str(peer.bash(name, command)["content"][0]["text"])
+
+    def vary(**variables: str) -> None:
+        assert peer.ask(op="environment", variables=variables)["ok"]
+
+    vary(ONE="it's $one")
+    assert said("a", "printenv ONE") == "it's $one"
+    said("b", "KEPT=here")
+    vary(TWO="two", ONE="other")
+    assert said("c", "echo $(printenv ONE TWO) $KEPT") == "other two here"
+    said("d", "export TWO=changed")
+    vary()
+    # What the agent put in its place is its own.
+    assert said("e", "echo ${ONE-none} $TWO") == "none changed"
+    vary(THREE="three")
+    peer.ask(op="call", id="f", name="bash", input={"restart": True})
+    assert said("g", "printenv THREE") == "three"
+    for wrong in ({"A B": "x"}, {"A": 1}, {"A": "\0"}, []):
+        assert peer.ask(op="environment", variables=wrong)["error"]["kind"] == "bad_request"

@@ -85,6 +85,8 @@ async def update_session(request: Request, session_id: str) -> Response:
             catalog=behind.catalog,
         )
         resources = await session_resources.of_session(tx, row.id)
+    # Hosts of MCP servers, which its sandbox may reach, may be others now.
+    await behind.egress.changed(row.id)
     return responses.shown(service.shown(row, resources, behind.clock.now()))
 
 

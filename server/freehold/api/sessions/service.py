@@ -40,6 +40,7 @@ from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import SandboxProvider
 from freehold.store import credentials, session_resources, sessions, skill_source, vaults
+from freehold.store.credentials import CredentialRow
 from freehold.store.session_resources import ResourceRow
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
@@ -114,7 +115,9 @@ async def create(
     if params.budget is not None:
         _check_budgetable(agent, catalog)
         budget = params.budget.max_list_cost.cents
-    await _check_vaults(tx, workspace_id, params.vault_ids or [])
+    held = await _credentials(tx, workspace_id, params.vault_ids or [])
+    for credential in held:
+        support.refuse_credential(credential, environment.config, sandboxes)
     events = client_events(params.initial_events or [], clock)
     await attachments.check(tx, workspace_id, events, "initial_events", clock)
     now = clock.now()
@@ -151,13 +154,22 @@ async def create(
     owner = Owner(workspace_id, row.id, agent, environment.id, environment.config)
     resources = await attach(tx, owner, wanted, workshop)
     await skill_source.pin(tx, workspace_id, row.id, agent["skills"])
-    if not events:
+    notices = support.unreachable_hosts(held, environment.config, agent)
+    if not events and not notices:
         return row, resources
-    state = await intake.begin(tx, spec, events)
+    state = await intake.begin(tx, spec, events, notices)
     return replace(row, state=state, updated_at=state.last_at or now), resources
 
 
-async def _check_vaults(tx: WriteSession, workspace_id: str, vault_ids: Sequence[str]) -> None:
+async def _credentials(
+    tx: WriteSession, workspace_id: str, vault_ids: Sequence[str]
+) -> list[CredentialRow]:
+    """What the vaults hold that a session names.
+
+    Raises:
+        NotFound: there is no such vault. InvalidRequest: it is archived.
+    """
+    found: list[CredentialRow] = []
     for vault_id in dict.fromkeys(vault_ids):
         vault = None
         if is_id("vlt", vault_id):
@@ -166,8 +178,8 @@ async def _check_vaults(tx: WriteSession, workspace_id: str, vault_ids: Sequence
             raise NotFound(f"vault_ids: vault {vault_id[:200]} not found")
         if vault.archived_at is not None:
             raise InvalidRequest(f"vault_ids: vault {vault_id} is archived")
-        for credential in await credentials.active(tx, vault_id):
-            support.refuse_credential(credential)
+        found += await credentials.active(tx, vault_id)
+    return found
 
 
 async def _snapshot(tx: WriteSession, workspace_id: str, params: SessionCreateParams) -> Json:
@@ -321,6 +333,8 @@ async def update(
             event["metadata"] = metadata or None
     if params.agent is not None:
         agent = _changed_agent(stored, params.agent)
+        if (problem := blocked_mcp_servers(agent, stored.environment)) is not None:
+            raise InvalidRequest(problem)
         if agent != stored.agent:
             changed = replace(changed, agent=agent)
             event["agent"] = agent

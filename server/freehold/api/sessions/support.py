@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from freehold.api.environments.service import has_packages
 from freehold.api.session_resources.schemas import ResourceParams
 from freehold.api.sessions.schemas import SessionCreateParams
-from freehold.core.events import Json
+from freehold.core.events import Json, SessionError
+from freehold.core.networking import (
+    credential_hosts,
+    host_unreachable,
+    opened_hosts,
+    opens_package_hosts,
+    unreachable,
+)
 from freehold.errors import NotSupported
 from freehold.ports.sandbox import SandboxProvider
 from freehold.store.credentials import CredentialRow
@@ -73,18 +80,42 @@ def refuse_resources(wanted: Sequence[ResourceParams], sandboxes: SandboxProvide
         raise NotSupported(f"resources: cannot be put into a sandbox here: {reason}")
 
 
-def refuse_credential(credential: CredentialRow) -> None:
-    """Refuse a credential that the session would not get.
+def refuse_credential(
+    credential: CredentialRow, environment: Json, sandboxes: SandboxProvider
+) -> None:
+    """Refuse a credential that the session's requests could not be given (spec 14.4).
 
     Raises:
         NotSupported: it is one.
     """
-    if credential.auth["type"] == "environment_variable":
+    if credential.auth["type"] != "environment_variable":
+        return
+    if (reason := sandboxes.ungrantable(environment)) is not None:
         raise NotSupported(
             f"vault_ids: vault {credential.vault_id} holds the environment variable "
-            f"{credential.auth['secret_name']} (credential {credential.id}), which this version "
-            "of Freehold does not give to sandboxes; use a vault without such credentials"
+            f"{credential.auth['secret_name']} (credential {credential.id}), whose value cannot be "
+            f"kept out of sandboxes here: {reason}; or use a vault without such credentials"
         )
+
+
+def unreachable_hosts(
+    credentials: Sequence[CredentialRow], environment: Json, agent: Json
+) -> list[SessionError]:
+    """What the session's log says first: which hosts of its credentials the environment shuts
+    out (spec 14.4). Where hosts of package managers decide, that is found out when it runs."""
+    opened = opened_hosts(environment, agent)
+    if opened is None or opens_package_hosts(environment):
+        return []
+    errors: list[SessionError] = []
+    seen: set[str] = set()
+    for one in credentials:
+        if one.auth["type"] != "environment_variable" or one.auth["secret_name"] in seen:
+            continue
+        seen.add(one.auth["secret_name"])
+        if shut_out := unreachable(credential_hosts(one.auth), opened):
+            error = host_unreachable(one.id, one.vault_id, one.auth, shut_out)
+            errors.append(SessionError(error=error))
+    return errors
 
 
 def refuse_agent(agent: Json) -> None:

@@ -70,6 +70,7 @@ async def delete_vault(request: Request, vault_id: str) -> Response:
     """Its credentials go with it; sessions that name it go on without."""
     async with services(request).database.write() as tx:
         await service.delete(tx, workspace_id(request), vault_id)
+    await services(request).egress.vault_changed(vault_id)
     return responses.shown(DeletedVault(id=vault_id, type="vault_deleted"))
 
 
@@ -80,6 +81,7 @@ async def archive_vault(request: Request, vault_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         vault = await service.archive(tx, workspace_id(request), vault_id, behind.clock)
+    await behind.egress.vault_changed(vault.id)
     return responses.shown(service.shown(vault))
 
 
@@ -100,6 +102,7 @@ async def create_credential(request: Request, vault_id: str) -> Response:
             sealer=behind.sealer,
             clock=behind.clock,
         )
+    await behind.egress.vault_changed(row.vault_id)
     return responses.shown(credentials.shown(row))
 
 
@@ -143,6 +146,7 @@ async def update_credential(request: Request, vault_id: str, credential_id: str)
             sealer=behind.sealer,
             clock=behind.clock,
         )
+    await behind.egress.vault_changed(row.vault_id)
     return responses.shown(credentials.shown(row))
 
 
@@ -154,6 +158,7 @@ async def delete_credential(request: Request, vault_id: str, credential_id: str)
     """For good."""
     async with services(request).database.write() as tx:
         await credentials.delete(tx, workspace_id(request), vault_id, credential_id)
+    await services(request).egress.vault_changed(vault_id)
     return responses.shown(DeletedCredential(id=credential_id, type="vault_credential_deleted"))
 
 
@@ -169,6 +174,7 @@ async def archive_credential(request: Request, vault_id: str, credential_id: str
         row = await credentials.archive(
             tx, workspace_id(request), vault_id, credential_id, behind.clock
         )
+    await behind.egress.vault_changed(row.vault_id)
     return responses.shown(credentials.shown(row))
 
 

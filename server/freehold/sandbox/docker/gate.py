@@ -13,9 +13,10 @@ import ipaddress
 import itertools
 import json
 import logging
+import secrets
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from docker.types import LogConfig
 
 from freehold.core.events import Json
 from freehold.errors import SandboxUnavailable
+from freehold.ports.egress import Grants
 from freehold.sandbox.docker.authority import authority, certificate
 from freehold.sandbox.docker.container import inspect, remove
 from freehold.sandbox.docker.engine import Engine, is_conflict, refused
@@ -87,6 +89,7 @@ class Gate:
         self._stream: ExecStream | None = None
         self._container = ""
         self._lock = asyncio.Lock()
+        self._incarnation = secrets.token_hex(8)
         self._asked = 0
         self._attached: set[str] = set()
         self._admitted: dict[str, Json] = {}
@@ -123,6 +126,9 @@ class Gate:
     async def admit(self, container: str, policy: Json, *, fresh: bool) -> None:
         """Let a running sandbox, which has no network of its own, reach what ``policy`` says.
 
+        ``policy`` is that of :meth:`policy` with what :func:`told` makes of grants. Its secrets
+        are in the gate's memory alone, and go there over the standard input of a program.
+
         Cheap where it is so already and ``fresh`` is not set: its processes may be new ones.
 
         Raises:
@@ -153,6 +159,17 @@ class Gate:
             async with self._lock:
                 for key in [key for key in self._attached if key.startswith(f"{container}@")]:
                     await self._ask({"op": "forget", "key": key})
+
+    async def reclaim(self) -> None:
+        """Have a gate that runs forget what an earlier server granted. Never raises."""
+        try:
+            async with self._lock:
+                name = gate_name(self._owner())
+                found = await self._engine.run(lambda client: inspect(client, name))
+                if found is not None and found["State"]["Running"]:
+                    await self._connect()
+        except (DockerException, SandboxUnavailable, _Silent, EngineRefusal, OSError) as error:
+            log.warning("the egress gate was not told that there is a new server: %s", error)
 
     async def close(self) -> None:
         """Let go of the connection; the gate goes on."""
@@ -240,6 +257,7 @@ class Gate:
         self._container = await self._engine.run(self._ensure)
         message = {
             "op": "configure",
+            "server": self._incarnation,
             "authority": secret,
             "trusted": list(self.settings.trusted),
             "own": await asyncio.to_thread(own_addresses),
@@ -348,6 +366,24 @@ class Gate:
                 "Build it: `freehold image build`."
             )
         return refused(self.settings.image, "run the egress gate", error)
+
+
+def told(grants: Grants) -> Json:
+    """What the gate is told of the secrets that requests are given."""
+    return {
+        "variables": [
+            {
+                "placeholder": one.placeholder,
+                "value": one.value,
+                "hosts": None if one.hosts is None else list(one.hosts),
+                "header": one.header,
+                "body": one.body,
+            }
+            for one in grants.variables
+            if one.value is not None
+        ],
+        "injections": [asdict(one) for one in grants.injections],
+    }
 
 
 def gate_options(network: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from docker import DockerClient
 from docker.errors import APIError, DockerException
 
 from freehold.errors import PlacementRefused, SandboxLost, SandboxUnavailable
-from freehold.ports.sandbox import Placed, Root
+from freehold.ports.sandbox import Placed, Root, SandboxSpec
 from freehold.sandbox.channel import Connect, Stream, ToolboxSandbox
 from freehold.sandbox.docker.container import (
     Recipe,
@@ -43,6 +43,10 @@ class DockerSandbox(ToolboxSandbox):
     """Puts things into the container that are not the agent's."""
     roots: tuple[Root, ...] = ()
     """What the session's sandbox was asked for with."""
+    spec: SandboxSpec | None = None
+    """What it was last asked for with."""
+    gated: bool = False
+    """Whether it has no network but what the egress gate gives it."""
     links: list[None] | None = None
     """Grows with each connection to the toolbox."""
     _seen = 0

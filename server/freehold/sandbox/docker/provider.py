@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import secrets
 from collections.abc import Callable, Container
@@ -17,12 +18,13 @@ from docker.errors import DockerException
 from freehold.core.events import Json
 from freehold.core.packages import Packages
 from freehold.errors import ConfigurationError, SandboxLost, SandboxUnavailable
+from freehold.ports.egress import Grants
 from freehold.ports.sandbox import Finding, Layout, Sandbox, SandboxSpec
 from freehold.sandbox.docker import check as checking
 from freehold.sandbox.docker import cleanup
 from freehold.sandbox.docker.container import LAYOUT, Recipe, inspect
 from freehold.sandbox.docker.engine import Engine, refused
-from freehold.sandbox.docker.gate import Gate, GateSettings
+from freehold.sandbox.docker.gate import Gate, GateSettings, told
 from freehold.sandbox.docker.hardening import Limits
 from freehold.sandbox.docker.names import LABEL_SESSION, container_name
 from freehold.sandbox.docker.opening import DockerSandbox, Opener
@@ -32,6 +34,8 @@ from freehold.sandbox.docker.pool import Pool
 from freehold.sandbox.docker.pools import PackagePools
 from freehold.sandbox.image_definition import DEFAULT_TAG
 from freehold.settings import Settings
+
+log = logging.getLogger(__name__)
 
 PING_TIMEOUT = 20.0
 """Seconds a sandbox in use may take to give a sign of life before it is looked for anew."""
@@ -99,6 +103,7 @@ class DockerSandboxProvider:
         """Enforces limited networking."""
         self._sandboxes: dict[str, DockerSandbox] = {}
         self._acquiring: set[asyncio.Task[DockerSandbox]] = set()
+        self._reclaiming: asyncio.Task[None] | None = None
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         if self._limits.network == "host":
             raise ConfigurationError(
@@ -195,9 +200,39 @@ class DockerSandboxProvider:
             )
         return None
 
+    def ungrantable(self, environment: Json) -> str | None:
+        """Why requests could not be given secrets; see the port."""
+        return self.unenforceable({**environment, **LIMITED})
+
+    async def regrant(self, session_id: str) -> None:
+        """Enforce what the session's requests are given by now; see the port.
+
+        Raises:
+            SandboxUnavailable: the gate does not answer.
+        """
+        async with self._lock(session_id):
+            sandbox = self._sandboxes.get(session_id)
+            if sandbox is not None and sandbox.spec is not None:
+                # One that is lost is looked for anew, and told, when it is wanted next.
+                with contextlib.suppress(SandboxLost):
+                    await self._admit(sandbox, sandbox.spec, fresh=False)
+
+    async def package_hosts(self, environment: Json) -> tuple[str, ...]:
+        """The hosts of the image's package managers; see the port.
+
+        Raises:
+            SandboxUnavailable: the engine does not answer.
+        """
+        if self.gate is None or not is_limited(environment):
+            return ()
+        networking = {"type": "limited", "allow_package_managers": True}
+        return tuple((await self.gate.policy(networking, (), self._image))["hosts"])
+
     async def prepare(self) -> None:
         """Begin to keep containers ready; see the port."""
         self._prepared = True
+        if self.gate is not None:
+            self._reclaiming = asyncio.create_task(self.gate.reclaim())
         self.pool.start()
 
     async def acquire(self, spec: SandboxSpec) -> Sandbox:
@@ -254,6 +289,8 @@ class DockerSandboxProvider:
         await self.packages.close()
         if self._acquiring:
             await asyncio.wait(self._acquiring)
+        if self._reclaiming is not None:
+            await self._reclaiming
         await asyncio.gather(self.pool.close(), self.package_pools.close())
         for session_id in list(self._sandboxes):
             await self._forget(session_id)
@@ -272,26 +309,56 @@ class DockerSandboxProvider:
                 with contextlib.suppress(SandboxLost, TimeoutError):
                     async with asyncio.timeout(PING_TIMEOUT):
                         await current.ping()
-                    await self._admit(current, spec)
+                    await self._admit(current, spec, fresh=current.connected_anew())
                     return current
                 await current.close()
                 del self._sandboxes[session_id]
             sandbox = await self._open(spec)
             sandbox.roots = spec.roots
             try:
-                await self._admit(sandbox, spec)
+                sandbox.gated = await self._is_gated(sandbox)
+                await self._admit(sandbox, spec, fresh=sandbox.connected_anew())
             except BaseException:
                 await sandbox.close()
                 raise
             self._sandboxes[session_id] = sandbox
             return sandbox
 
-    async def _admit(self, sandbox: DockerSandbox, spec: SandboxSpec) -> None:
-        """Give a sandbox of limited networking what it may reach; it has nothing before."""
-        if self.gate is not None and is_limited(spec.environment):
-            networking = spec.environment["networking"]
-            policy = await self.gate.policy(networking, spec.mcp_hosts, self._image)
-            await self.gate.admit(sandbox.container, policy, fresh=sandbox.connected_anew())
+    async def _admit(self, sandbox: DockerSandbox, spec: SandboxSpec, *, fresh: bool) -> None:
+        """Give a sandbox behind the gate what it may reach, where it has nothing before, and what
+        its requests are given; and its processes the placeholders that stand for that."""
+        sandbox.spec = spec
+        grants = Grants(mcp_hosts=spec.mcp_hosts)
+        if spec.grants is not None:
+            grants = await spec.grants()
+        if self.gate is not None and sandbox.gated:
+            networking = spec.environment.get("networking") or {"type": "unrestricted"}
+            policy = await self.gate.policy(networking, grants.mcp_hosts, self._image)
+            await self.gate.admit(sandbox.container, policy | told(grants), fresh=fresh)
+            await sandbox.vary({v.name: v.placeholder for v in grants.variables}, fresh=fresh)
+        elif grants:
+            # Made when its session had none: no promise was made then that this one could keep.
+            log.warning(
+                "the sandbox of %s is not behind the egress gate: its requests are not given the "
+                "credentials that its vaults have by now",
+                spec.session_id,
+            )
+
+    async def _is_gated(self, sandbox: DockerSandbox) -> bool:
+        """Whether a container has no network but what the gate gives it."""
+        try:
+            found = await self._engine.run(lambda client: inspect(client, sandbox.container))
+        except DockerException as error:
+            raise refused(self._image, "look at the sandbox", error) from error
+        mode = None if found is None else found["HostConfig"]["NetworkMode"]
+        return mode == "none" and self._limits.network != "none"
+
+    async def _wants_gate(self, spec: SandboxSpec) -> bool:
+        if is_limited(spec.environment):
+            return True
+        if spec.grants is None or self.ungrantable(spec.environment) is not None:
+            return False
+        return bool(await spec.grants())
 
     def _acquired(self, task: asyncio.Task[DockerSandbox]) -> None:
         self._acquiring.discard(task)
@@ -315,7 +382,7 @@ class DockerSandboxProvider:
             packages = Packages.of(spec.environment)
         except ValueError as error:
             raise SandboxUnavailable(str(error)) from error
-        limited = is_limited(spec.environment)
+        limited = await self._wants_gate(spec)
         if packages:
             return await self._open_with(packages, spec.session_id, limited=limited)
         with self.pool.busy():

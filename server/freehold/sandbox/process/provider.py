@@ -105,6 +105,17 @@ class ProcessSandboxProvider:
             "share this machine's files; install bubblewrap or use Docker"
         )
 
+    def ungrantable(self, environment: Json) -> str | None:
+        """Nothing stands between its processes and the network."""
+        return "process sandboxes share this machine's network; use FREEHOLD_SANDBOX=docker"
+
+    async def regrant(self, session_id: str) -> None:
+        """Nothing: requests are given nothing here."""
+
+    async def package_hosts(self, environment: Json) -> tuple[str, ...]:
+        """None: no networking is enforced here."""
+        return ()
+
     async def prepare(self) -> None:
         """Nothing: a toolbox starts fast enough."""
 

@@ -235,6 +235,17 @@ class ScriptedSandboxProvider:
     def unfurnishable(self) -> str | None:
         """Nothing stands in the way."""
 
+    def ungrantable(self, environment: Json) -> str | None:
+        """Nothing: what does not exist sends no requests."""
+        return None
+
+    async def regrant(self, session_id: str) -> None:
+        """Nothing: requests are given nothing here."""
+
+    async def package_hosts(self, environment: Json) -> tuple[str, ...]:
+        """None: no networking is enforced here."""
+        return ()
+
     async def prepare(self) -> None:
         """Nothing to make ready."""
 
