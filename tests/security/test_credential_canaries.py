@@ -463,11 +463,8 @@ def test_a_variables_value_is_seen_by_its_host_and_by_nobody_else(
         assert [event["error"]["type"] for event in told] == ["credential_host_unreachable_error"]
         assert "shut-out.test" in told[0]["error"]["message"]
         assert "TOKEN=fhsecret_" in json.dumps(events)  # it could look
-        found = [
-            container
-            for container in docker_client.containers.list(all=True)
-            if container.labels.get("dev.freehold.owner") == _owner(tmp_path)
-        ]
+        label = {"label": f"dev.freehold.owner={_owner(tmp_path)}"}
+        found = docker_client.containers.list(all=True, filters=label, ignore_removed=True)
         assert len(found) >= 2
         for container in found:
             folders = ("/workspace", "/tmp") if session in json.dumps(container.attrs) else ()
@@ -496,6 +493,8 @@ def _owner(folder: Path) -> str:
 def _removed(client: Any, folder: Path) -> None:
     """The gate outlives its server, as it is to; not its test."""
     label = f"dev.freehold.owner={_owner(folder)}"
-    for container in client.containers.list(all=True, filters={"label": label}):
+    for container in client.containers.list(
+        all=True, filters={"label": label}, ignore_removed=True
+    ):
         with contextlib.suppress(APIError):  # The server removes some of them at this moment.
             container.remove(force=True)
