@@ -44,6 +44,11 @@ class Policy:
             return None
         return f"Host not in allowlist: {host}"
 
+    @property
+    def passes_all(self) -> bool:
+        """Whether nothing that is outside is refused or looked into."""
+        return self.hosts is None
+
 
 NOTHING = Policy()
 """For sandboxes whose policy is not known."""
