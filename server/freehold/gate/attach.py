@@ -22,7 +22,7 @@ import sys
 WEB_PORT = 15001
 OTHER_PORT = 15002
 DNS_PORT = 15053
-OWN_ADDRESS = "198.18.0.2/32"
+OWN_ADDRESS = "198.18.0.2"
 """An address beside loopback's, or the resolver library would take the machine to be offline."""
 _SECONDS = 20.0
 
@@ -78,12 +78,14 @@ RULES = f"""\
 :FORWARD DROP
 :OUTPUT ACCEPT
 -A OUTPUT -d 127.0.0.0/8 -j ACCEPT
+-A OUTPUT -d {OWN_ADDRESS} -j ACCEPT
 -A OUTPUT -p tcp -j REJECT --reject-with tcp-reset
 -A OUTPUT -j REJECT --reject-with icmp-net-unreachable
 COMMIT
 *nat
 :OUTPUT ACCEPT
 -A OUTPUT -d 127.0.0.0/8 -j RETURN
+-A OUTPUT -d {OWN_ADDRESS} -j RETURN
 -A OUTPUT -p udp --dport 53 -j REDIRECT --to-ports {DNS_PORT}
 -A OUTPUT -p tcp --dport 53 -j REDIRECT --to-ports {DNS_PORT}
 -A OUTPUT -p tcp -m multiport --dports 80,443 -j REDIRECT --to-ports {WEB_PORT}
@@ -95,7 +97,7 @@ end."""
 
 
 def _redirect() -> None:
-    _run(["ip", "address", "replace", OWN_ADDRESS, "dev", "lo"])
+    _run(["ip", "address", "replace", f"{OWN_ADDRESS}/32", "dev", "lo"])
     _run(["ip", "route", "replace", "default", "dev", "lo", "src", "127.0.0.1"])
     refusals = []
     for tables in ("iptables-restore", "iptables-legacy-restore"):

@@ -96,6 +96,11 @@ class Gate:
         """Whether the gate was ever asked for."""
         return bool(self._container)
 
+    @property
+    def attached(self) -> frozenset[str]:
+        """What the gate calls the sandboxes that are led to it: ``container@when it started``."""
+        return self._line.attached
+
     async def certificate(self) -> bytes:
         """What sandboxes must trust, PEM.
 

@@ -11,7 +11,7 @@ from freehold.sandbox.docker.engine import Engine
 from freehold.sandbox.docker.gate_container import PROGRAM
 from freehold.sandbox.docker.transport import EngineRefusal, ExecStream, open_exec
 
-_STARTING = 30.0
+_STARTING = 90.0
 """Seconds until a gate that was started answers."""
 _ANSWERING = 20.0
 _PAUSE = 0.1
