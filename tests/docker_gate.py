@@ -157,7 +157,9 @@ def hosts(
         trusting = f"FROM {gate_image}\nUSER root\nCOPY ca.pem /tmp/ca.pem\n"
         trusting += "RUN cat /tmp/ca.pem >> /etc/ssl/certs/ca-certificates.crt\nUSER 1000:1000\n"
         context = _tar({"Dockerfile": trusting.encode(), "ca.pem": authority.file.read_bytes()})
-        docker_client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
+        docker_client.images.build(
+            fileobj=context, custom_context=True, tag=tag, rm=True, network_mode="none"
+        )
         stack.callback(docker_client.images.remove, tag, force=True)
         for container in made:
             _until_ready(container)

@@ -92,10 +92,14 @@ def stage(client: Any, image: str, gate_image: str, folder: Path) -> Iterator[tu
         network = client.networks.create(f"freehold-bench-{mark}", driver="bridge")
         stack.callback(network.remove)
         host = client.containers.create(
-            image, entrypoint=["python3", "/tmp/host.py"], user="0:0", init=True
+            image,
+            entrypoint=["python3", "/tmp/host.py"],
+            user="0:0",
+            init=True,
+            network=network.name,
         )
         stack.callback(host.remove, force=True)
-        client.networks.get("bridge").disconnect(host)
+        network.disconnect(host)
         network.connect(host, aliases=[NAME])
         pem = made.chain.read_bytes() + made.key.read_bytes()
         host.put_archive("/tmp", _tar({"host.py": _HOST.encode(), "host.pem": pem}).getvalue())
@@ -108,7 +112,9 @@ def stage(client: Any, image: str, gate_image: str, folder: Path) -> Iterator[tu
         trusting = f"FROM {gate_image}\nUSER root\nCOPY ca.pem /tmp/ca.pem\n"
         trusting += "RUN cat /tmp/ca.pem >> /etc/ssl/certs/ca-certificates.crt\nUSER 1000:1000\n"
         context = _tar({"Dockerfile": trusting.encode(), "ca.pem": authority.file.read_bytes()})
-        client.images.build(fileobj=context, custom_context=True, tag=tag, rm=True)
+        client.images.build(
+            fileobj=context, custom_context=True, tag=tag, rm=True, network_mode="none"
+        )
         stack.callback(client.images.remove, tag, force=True)
         yield network.name, address, tag
 
@@ -242,7 +248,9 @@ async def _measure(make: Any, client: Any, network: str, options: argparse.Names
     gate = f"freehold-gate-{cold.owner[:12]}"
     many = [spec(OPEN if n % 2 else LIMITED) for n in range(options.sandboxes)]
     print(f"gate, 2 sandboxes, after all of this {memory(client, gate):8.1f} MB")
-    sandboxes = [await cold.acquire(one) for one in many]
+    sandboxes: list[Sandbox] = []
+    for at in range(0, len(many), 5):
+        sandboxes += await asyncio.gather(*map(cold.acquire, many[at : at + 5]))
     print(f"gate, {len(many) + 2} sandboxes                {memory(client, gate):8.1f} MB")
     each = [memory(client, box.identity.split("-")[0]) for box in sandboxes[:10]]
     print(f"a sandbox, idle                      {statistics.median(each):8.1f} MB")

@@ -214,3 +214,19 @@ async def test_a_sandbox_keeps_the_network_it_was_made_with(
     # But never one of limited networking.
     with pytest.raises(SandboxUnavailable, match="another kind of network"):
         await gated.acquire(limited("sesn_direct"))
+
+
+async def test_all_ends_at_once_as_with_the_engine_itself(
+    provider: DockerSandboxProvider, docker_client: Any
+) -> None:
+    specs = [limited(allowed_hosts=["allowed.test"]), unrestricted()]
+    boxes = [await provider.acquire(wanted) for wanted in specs]
+    await output(boxes[0], "echo kept > note")
+    for container in [container_of(docker_client, box) for box in boxes]:
+        container.kill()
+    gate_of(docker_client, provider).kill()
+    few, all_ = [await provider.acquire(wanted) for wanted in specs]
+    assert await output(few, "cat note") == "kept"
+    assert reached(await output(few, "curl -sS https://allowed.test/"))
+    assert "not in allowlist" in await output(few, "curl -sS https://other.test/")
+    assert reached(await output(all_, "curl -sS http://other.test/"))
