@@ -267,7 +267,8 @@ class DockerSandboxProvider:
                     return current
                 await current.close()
                 del self._sandboxes[session_id]
-            sandbox = await self.sources.open(spec)
+            gated = self._wiring.gated(spec.environment)
+            sandbox = await self.sources.open(spec, gated=gated)
             sandbox.roots = spec.roots
             try:
                 await self._admit(sandbox, spec)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from docker.errors import DockerException
 
-from freehold.core.events import Json
 from freehold.core.packages import Packages
 from freehold.errors import SandboxUnavailable
 from freehold.ports.sandbox import SandboxSpec
@@ -18,10 +17,7 @@ from freehold.sandbox.docker.opening import DockerSandbox, Opener
 from freehold.sandbox.docker.package_images import PackageImages
 from freehold.sandbox.docker.pool import Pool
 from freehold.sandbox.docker.pools import Kind, Pools
-from freehold.sandbox.docker.wiring import Wiring
-
-_OPEN: Json = {"networking": {"type": "unrestricted"}}
-_LIMITED: Json = {"networking": {"type": "limited"}}
+from freehold.sandbox.docker.wiring import LIMITED, OPEN, Wiring, is_limited
 
 
 class Sources:
@@ -53,7 +49,7 @@ class Sources:
         self._packages = packages
         self._warm = warm
         self._prepared = False
-        self._usual = Kind(image, gated=wiring.gated(_OPEN))
+        self._usual = Kind(image, gated=wiring.gated(OPEN))
         self.pool = self._make_pool(self._usual)
         """The containers kept ready of the kind that most sessions want."""
         self.pools = Pools(self._make_pool)
@@ -68,8 +64,12 @@ class Sources:
         self._prepared = True
         self.pool.start()
 
-    async def open(self, spec: SandboxSpec) -> DockerSandbox:
+    async def open(self, spec: SandboxSpec, *, gated: bool) -> DockerSandbox:
         """The session's sandbox, not yet admitted to any network by the gate.
+
+        Args:
+            spec: What it is for.
+            gated: Whether a new one has no network but the gate.
 
         Raises:
             SandboxUnavailable: there can be none; says why.
@@ -83,9 +83,9 @@ class Sources:
             found = await self._image_of(spec.session_id)
             if found is not None:
                 # It has what it was made with, whatever the packages' image would be today.
-                return await self._open(found, spec)
+                return await self._open(Kind(found, gated), spec)
             image = await self._packages.ensure(packages)
-        kind = Kind(image, gated=self._wiring.gated(spec.environment))
+        kind = Kind(image, gated)
         with contextlib.ExitStack() as busy:
             busy.enter_context(self.pool.busy())
             pool = self.pool
@@ -95,7 +95,7 @@ class Sources:
                     pool.start()
                 busy.enter_context(pool.busy())
             sandbox = await pool.take(spec.session_id)
-            return sandbox if sandbox is not None else await self._open(image, spec)
+            return sandbox if sandbox is not None else await self._open(kind, spec)
 
     async def close(self) -> None:
         """Remove the containers that no session took."""
@@ -111,21 +111,22 @@ class Sources:
             raise refused(self._image, "look for the sandbox", error) from error
         return str(found["Image"]) if found is not None else None
 
-    async def _open(self, image: str, spec: SandboxSpec) -> DockerSandbox:
-        opener = self._opener(image, spec.environment)
+    async def _open(self, kind: Kind, spec: SandboxSpec) -> DockerSandbox:
+        opener = self._opener(kind, limited=is_limited(spec.environment))
         name = container_name(self._owner(), spec.session_id)
         return await opener.open(name, {LABEL_SESSION: spec.session_id})
 
-    def _opener(self, image: str, environment: Json) -> Opener:
-        return self._wiring.opener(self._engine, self._owner, image, environment)
+    def _opener(self, kind: Kind, *, limited: bool) -> Opener:
+        return self._wiring.opener(
+            self._engine, self._owner, kind.image, gated=kind.gated, limited=limited
+        )
 
     def _make_pool(self, kind: Kind) -> Pool:
         # A gated container that is kept ready suits every environment: what it may reach is said
         # when a session takes it.
-        environment = _LIMITED if kind.gated else _OPEN
-        if self._wiring.unenforceable(environment) is not None:
+        if kind.gated and self._wiring.unenforceable(LIMITED) is not None:
             return Pool(Opener(self._engine, _no_recipe), 0)
-        return Pool(self._opener(kind.image, environment), self._warm)
+        return Pool(self._opener(kind, limited=kind.gated), self._warm)
 
 
 def _no_recipe() -> Recipe:

@@ -13,6 +13,9 @@ from freehold.sandbox.docker.gate import Gate
 from freehold.sandbox.docker.hardening import GATE_NETWORK, Limits
 from freehold.sandbox.docker.opening import DockerSandbox, Opener
 
+OPEN: Json = {"networking": {"type": "unrestricted"}}
+LIMITED: Json = {"networking": {"type": "limited"}}
+
 ORDINARY_RUNTIMES = (None, "runc", "crun")
 """Those whose sandboxes use the kernel's own network, which the gate takes over."""
 
@@ -55,20 +58,26 @@ class Wiring:
         return None
 
     def opener(
-        self, engine: Engine, owner: Callable[[], str], image: str, environment: Json
+        self, engine: Engine, owner: Callable[[], str], image: str, *, gated: bool, limited: bool
     ) -> Opener:
-        """What makes sandboxes of such an environment from an image.
+        """What makes sandboxes from an image.
+
+        Args:
+            engine: where the containers are.
+            owner: the installation's id.
+            image: what they are made from.
+            gated: whether new ones have no network but the gate.
+            limited: whether one that is there and has another must not be used.
 
         Raises:
-            SandboxUnavailable: its networking cannot be enforced.
+            SandboxUnavailable: there is no gate, or it could not serve them.
         """
-        if not self.gated(environment):
+        if not gated:
             return Opener(engine, lambda: Recipe(owner(), image, self._limits))
-        reason = self.unenforceable(environment)
+        reason = self.unenforceable(LIMITED)
         if self._gate is None or reason is not None:
             raise SandboxUnavailable(f"The sandbox's networking cannot be enforced: {reason}.")
         limits = replace(self._limits, network="none")
-        limited = is_limited(environment)
         return GatedOpener(
             engine, lambda: Recipe(owner(), image, limits, limited=limited), self._gate
         )
