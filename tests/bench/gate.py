@@ -41,6 +41,7 @@ BLOCK = b"x" * (1 << 20)
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     def do_GET(self):
         size = int(self.path.strip("/") or 2)
         self.send_response(200)
