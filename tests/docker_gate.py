@@ -29,6 +29,7 @@ from tests.support.certificates import Authority
 if TYPE_CHECKING:
     from docker import DockerClient
 
+    from freehold.ports.sandbox import SandboxSpec
     from freehold.sandbox.docker.gate import GateSettings
 
 _IMAGE = os.environ.get("FREEHOLD_TEST_GATE_IMAGE", "freehold-gate:test")
@@ -36,6 +37,9 @@ OPEN = ("allowed.test", "sub.allowed.test", "deep.sub.allowed.test", "other.test
 """Names of the host whose address the gate trusts."""
 INSIDE = "inside.test"
 """Name of a host at a private address that nobody opened."""
+
+PRIVATE = "Destination IP is in a private/reserved range"
+"""What is said of it."""
 
 _HOST = r"""
 import json, ssl, sys, threading
@@ -221,3 +225,22 @@ def reached(text: str) -> dict[str, Any]:
     """What a host says of the request that reached it."""
     told: dict[str, Any] = json.loads(text[text.index("{") : text.rindex("}") + 1])
     return told
+
+
+def limited(
+    session: str | None = None, *, mcp: tuple[str, ...] = (), **networking: Any
+) -> SandboxSpec:
+    """A sandbox whose networking is limited, of a session of its own unless one is named."""
+    return _spec(session, {"type": "limited", **networking}, mcp)
+
+
+def unrestricted(session: str | None = None) -> SandboxSpec:
+    """The same without limits."""
+    return _spec(session, {"type": "unrestricted"}, ())
+
+
+def _spec(session: str | None, networking: dict[str, Any], mcp: tuple[str, ...]) -> SandboxSpec:
+    from freehold.ports.sandbox import SandboxSpec
+
+    config = {"type": "cloud", "networking": networking}
+    return SandboxSpec(session or f"sesn_{secrets.token_hex(6)}", config, mcp)

@@ -170,13 +170,18 @@ class Settings(BaseSettings):
     sandbox_cpus: float = Field(default=1.0, gt=0, description="CPU limit of a sandbox, in cores.")
     sandbox_pids: int = Field(default=512, ge=16, description="Process limit of a sandbox.")
     sandbox_network: str = Field(
-        default="bridge",
-        description="Docker network of the sandboxes, and of the egress gate by which those with "
-        "limited networking go; `none` cuts them off.",
+        default="gate",
+        description="Network of the Docker sandboxes. `gate`: what leaves them goes through the "
+        "egress gate, which keeps them out of private networks. The name of a Docker network, such "
+        "as `bridge`: sandboxes with unrestricted networking use that and reach what it reaches, "
+        "your own network included. `none`: they reach nothing.",
     )
     gate_image: str = Field(
-        default="freehold-gate:latest",
-        description="Docker image of the egress gate, which enforces limited networking.",
+        default="freehold-gate:latest", description="Docker image of the egress gate."
+    )
+    gate_network: str = Field(
+        default="bridge",
+        description="Docker network by which the egress gate reaches the world. Never the host's.",
     )
     package_hosts: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         default=None,
@@ -228,7 +233,7 @@ class Settings(BaseSettings):
     trusted_networks: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
         description="Ranges of internal addresses, as CIDR, that `web_fetch`, MCP connections, git "
-        "and sandboxes with limited networking may go to. None: public addresses only.",
+        "and sandboxes may go to. None: public addresses only.",
     )
     mcp_networks: Annotated[tuple[str, ...] | None, NoDecode] = Field(
         default=None,

@@ -48,7 +48,7 @@ def sdk(tmp_path: Path, docker_image: str, docker_client: DockerClient) -> Itera
         yield client
         for session in client.beta.sessions.list():
             client.beta.sessions.delete(session.id)
-    from freehold.sandbox.docker.provider import installation_id
+    from freehold.sandbox.docker.installation import installation_id
 
     owner = installation_id(data)
     for image in present(docker_client):

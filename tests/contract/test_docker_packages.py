@@ -30,6 +30,7 @@ from freehold.sandbox.docker import DockerSandboxProvider, package_build, packag
 from freehold.sandbox.docker import pool as pooling
 from freehold.sandbox.docker.names import LABEL_POOL
 from freehold.sandbox.docker.package_images import PackageImage, present
+from freehold.sandbox.docker.pools import Kind
 
 pytestmark = pytest.mark.docker
 
@@ -285,7 +286,7 @@ async def test_a_packaged_session_is_served_from_a_pool_of_its_image(
     await provider.prepare()
     await provider.acquire(spec("one", SMALL))
     image = await provider.packages.ensure(Packages.of({"packages": SMALL}))
-    pool = provider.package_pools.of(image)
+    pool = provider.sources.pools.of(Kind(image, gated=False))
     await until(lambda: pool.ready == 1 and provider.pool.ready == 1)
     assert await provider.sweep({"sesn_one"}) == []  # Neither pool's containers are orphans.
     two = await provider.acquire(spec("two", SMALL))

@@ -19,8 +19,8 @@ from freehold.errors import SandboxLost, SandboxUnavailable
 from freehold.ports.sandbox import SandboxSpec, ToolCall
 from freehold.sandbox.docker import DockerSandboxProvider, Limits, engine_answers
 from freehold.sandbox.docker.engine import Engine
+from freehold.sandbox.docker.installation import installation_id
 from freehold.sandbox.docker.names import LABEL_OWNER, LABEL_SESSION, container_name
-from freehold.sandbox.docker.provider import installation_id
 from freehold.sandbox.image_definition import LABEL_DEFINITION, LABEL_TOOLBOX
 
 docker = pytest.mark.docker

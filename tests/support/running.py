@@ -75,6 +75,9 @@ def serve_app(app: FastAPI) -> Iterator[Served]:
 def serve(data_dir: Path, **values: Any) -> Iterator[Served]:
     """A server with the scripted model and, unless told otherwise, the scripted sandbox."""
     defaults = {"model": "scripted", "scripted_latency": 0, "sandbox": "scripted"}
+    if "gate_image" not in values:
+        # Else the egress gate, whose image few tests need, would have to be there.
+        defaults["sandbox_network"] = "bridge"
     values = {**defaults, "sandbox_warm": 0, **values}
     with serve_app(create_app(Settings(data_dir=data_dir, **values))) as served:
         yield served
@@ -124,6 +127,9 @@ class ServerProcess:
             "PYTHONDONTWRITEBYTECODE": "",
             "FREEHOLD_SCRIPTED_LATENCY": "0",
             "FREEHOLD_SANDBOX_WARM": "0",
+            **(
+                {} if "FREEHOLD_GATE_IMAGE" in variables else {"FREEHOLD_SANDBOX_NETWORK": "bridge"}
+            ),
             **variables,
         }
         self._spawn = spawn

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import resource
 import sys
 from pathlib import Path
 
@@ -23,7 +24,6 @@ def main() -> int:
     programs.add_parser("control")
     attaching = programs.add_parser("attach")
     attaching.add_argument("--key", required=True)
-    attaching.add_argument("--every-port", action="store_true")
     chosen = parser.parse_args()
     # Each imports what it needs: `attach` and `control` start for every sandbox.
     if chosen.program == "serve":
@@ -32,7 +32,7 @@ def main() -> int:
         return asyncio.run(_control())
     from freehold.gate import attach, desk  # noqa: PLC0415
 
-    return attach.main(str(FOLDER / desk.ATTACH), chosen.key, every_port=chosen.every_port)
+    return attach.main(str(FOLDER / desk.ATTACH), chosen.key)
 
 
 def _serve() -> int:
@@ -42,6 +42,9 @@ def _serve() -> int:
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
+    # Four descriptors for each sandbox and two for each connection: as many as there may be.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     rules = Rules()
 
     async def run() -> None:
@@ -49,8 +52,7 @@ def _serve() -> int:
         await Desk(rules, proxy.serve, proxy.configure).open(FOLDER)
         await asyncio.Event().wait()
 
-    loop = GuardedLoop()
-    loop.rules = rules
+    loop = GuardedLoop(rules)
     asyncio.set_event_loop(loop)
     with contextlib.suppress(KeyboardInterrupt):
         loop.run_until_complete(run())

@@ -14,23 +14,26 @@ import logging
 import secrets
 import socket
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from freehold.core.addresses import parse_address, parse_network
-from freehold.gate import dns
 from freehold.gate.grants import NO_GRANTS
+from freehold.gate.names import Datagrams, NameService
+from freehold.gate.passing import reset
 from freehold.gate.policy import NOTHING, Policy
-from freehold.gate.resolving import Inward, Rules, Unresolved, outside
+from freehold.gate.resolving import Rules, gateways, own_addresses
 
 log = logging.getLogger(__name__)
 
 ATTACH = "attach.sock"
 CONTROL = "control.sock"
 LONGEST_LINE = 8 * 2**20
-_DNS_PORT = 53
+MOST_CONNECTIONS = 1024
+"""Of one sandbox at a time: the gate's descriptors are for all."""
+_WAITING = 128
 _SO_ORIGINAL_DST = 80
 
 
@@ -43,11 +46,15 @@ class Attachment:
         self.servers: list[asyncio.AbstractServer] = []
         self.names: asyncio.DatagramTransport | None = None
         self.connections: set[asyncio.StreamWriter] = set()
+        self.other: socket.socket | None = None
+        """For ports other than the web's; refuses them until it listens."""
 
     def close(self) -> None:
         """Serve it no longer, and end what is open."""
         for server in self.servers:
             server.close()
+        if self.other is not None:
+            self.other.close()
         if self.names is not None:
             self.names.close()
         for writer in list(self.connections):
@@ -76,6 +83,10 @@ class Desk:
         self._configure = configure
         self._attached: dict[str, Attachment] = {}
         self._policies: dict[str, Policy] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        here = (parse_address(text) for text in (*own_addresses(), *gateways()))
+        self._here = frozenset(one for one in here if one is not None)
+        """The gate's own addresses, and its host's: closed even in ranges that are open."""
         self._server: str | None = None
 
     async def open(self, folder: Path) -> None:
@@ -117,7 +128,7 @@ class Desk:
         sockets = [socket.socket(fileno=fd) for fd in fds]
         try:
             key = json.loads(data)["key"]
-            listener, datagrams, names = sockets
+            web, other, datagrams, names = sockets
         except (ValueError, KeyError, TypeError):
             for one in sockets:
                 one.close()
@@ -127,73 +138,63 @@ class Desk:
         self._forget_sockets(key)
         attachment = self._attached[key] = Attachment(key)
         attachment.policy = self._policies.get(key, NOTHING)
-        task = asyncio.get_running_loop().create_task(
-            self._listen(attachment, listener, datagrams, names)
-        )
-        task.add_done_callback(_tell)
+        attachment.other = other
+        self._go_on(self._listen(attachment, web, datagrams, names))
+        self._open_other(attachment)
 
     async def _listen(
         self,
         attachment: Attachment,
-        listener: socket.socket,
+        web: socket.socket,
         datagrams: socket.socket,
         names: socket.socket,
     ) -> None:
+        async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            attachment.connections.add(writer)
+            try:
+                await service.converse(reader, writer)
+            finally:
+                attachment.connections.discard(writer)
+                writer.close()
+
+        service = NameService(self._rules, lambda: attachment.policy)
+        loop = asyncio.get_running_loop()
+        await self._accept_on(attachment, web)
+        attachment.servers.append(await asyncio.start_server(asked, sock=names))
+        attachment.names, _ = await loop.create_datagram_endpoint(
+            lambda: Datagrams(service), sock=datagrams
+        )
+        if self._attached.get(attachment.key) is not attachment:
+            attachment.close()
+
+    def _open_other(self, attachment: Attachment) -> None:
+        """Serve all ports of a sandbox whose networking is unrestricted, once that is known."""
+        if attachment.policy.hosts is None and attachment.other is not None:
+            other, attachment.other = attachment.other, None
+            other.listen(_WAITING)
+            self._go_on(self._accept_on(attachment, other))
+
+    async def _accept_on(self, attachment: Attachment, listener: socket.socket) -> None:
         async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            if len(attachment.connections) >= MOST_CONNECTIONS:
+                reset(writer)
+                return
             attachment.connections.add(writer)
             try:
                 await self._serve(attachment, reader, writer)
             finally:
                 attachment.connections.discard(writer)
 
-        async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            attachment.connections.add(writer)
-            try:
-                await self._name_stream(attachment, reader, writer)
-            finally:
-                attachment.connections.discard(writer)
-                writer.close()
-
-        loop = asyncio.get_running_loop()
-        attachment.servers.append(await asyncio.start_server(connected, sock=listener))
-        attachment.servers.append(await asyncio.start_server(asked, sock=names))
-        attachment.names, _ = await loop.create_datagram_endpoint(
-            lambda: _Names(self, attachment), sock=datagrams
-        )
+        server = await asyncio.start_server(connected, sock=listener, backlog=_WAITING)
+        attachment.servers.append(server)
         if self._attached.get(attachment.key) is not attachment:
             attachment.close()
 
-    async def _name_stream(
-        self, attachment: Attachment, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, TimeoutError):
-            while True:
-                head = await asyncio.wait_for(reader.readexactly(2), 10)
-                (length,) = struct.unpack("!H", head)
-                reply = await self.answer(attachment, await reader.readexactly(length))
-                if reply is None:
-                    return
-                writer.write(struct.pack("!H", len(reply)) + reply)
-                await writer.drain()
-
-    async def answer(self, attachment: Attachment, data: bytes) -> bytes | None:
-        """The reply to a name query of a sandbox; ``None``: it is none."""
-        query = dns.parse(data)
-        if query is None:
-            return None
-        policy = attachment.policy
-        if policy.hosts is not None:
-            return dns.answer(query, (dns.PLACEHOLDER,))
-        if query.kind not in {dns.A, dns.ANY}:
-            return dns.answer(query, ())
-        try:
-            found = await outside(self._rules, query.name, 0)
-        except Inward:
-            # Told in words to whoever connects.
-            return dns.answer(query, (dns.PLACEHOLDER,))
-        except Unresolved:
-            return dns.failure(query, 3)
-        return dns.answer(query, tuple(one for one in found if ":" not in one)[:8])
+    def _go_on(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(_tell)
 
     # --- the server
 
@@ -219,7 +220,7 @@ class Desk:
                 self._server = message.get("server")
                 self._rules.trusted = tuple(parse_network(text) for text in message["trusted"])
                 own = (parse_address(text) for text in message["own"])
-                self._rules.own = frozenset(one for one in own if one is not None)
+                self._rules.own = self._here | {one for one in own if one is not None}
                 await self._configure(message["authority"])
             case "policy":
                 policy = Policy.parse(message["policy"])
@@ -227,6 +228,7 @@ class Desk:
                 self._policies[key] = policy
                 if (attachment := self._attached.get(key)) is not None:
                     attachment.policy = policy
+                    self._open_other(attachment)
             case "forget":
                 key = str(message["key"])
                 self._policies.pop(key, None)
@@ -245,33 +247,6 @@ class Desk:
     def _forget_sockets(self, key: str) -> None:
         if (attachment := self._attached.pop(key, None)) is not None:
             attachment.close()
-
-
-class _Names(asyncio.DatagramProtocol):
-    """Name queries by UDP."""
-
-    _most = 64
-
-    def __init__(self, desk: Desk, attachment: Attachment) -> None:
-        self._desk = desk
-        self._attachment = attachment
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._transport: asyncio.DatagramTransport | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.DatagramTransport", transport)
-
-    def datagram_received(self, data: bytes, address: Any) -> None:
-        # Beyond that they are dropped, as a busy resolver does.
-        if len(self._tasks) < self._most:
-            task = asyncio.get_running_loop().create_task(self._reply(data, address))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _reply(self, data: bytes, address: Any) -> None:
-        reply = await self._desk.answer(self._attachment, data)
-        if reply is not None and self._transport is not None:
-            self._transport.sendto(reply, address)
 
 
 def original_destination(line: socket.socket) -> tuple[str, int]:

@@ -1,9 +1,4 @@
-"""Answers to name queries, which never leave the gate for a sandbox with limited networking.
-
-Such a sandbox is told one and the same address for every name: what it then connects to says, in
-TLS or HTTP, whom it wants, and the gate decides by that. So a name carries nothing out, and a host
-that is not allowed is refused in words. Pure.
-"""
+"""Name queries and their answers, as bytes (RFC 1035). Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +7,11 @@ import struct
 from dataclasses import dataclass
 
 PLACEHOLDER = "198.18.0.1"
-"""Of the range for benchmarks (RFC 2544): nobody's address."""
+"""Of the range for benchmarks (RFC 2544): nobody's address. Whoever connects to it is told by the
+gate, in words, why there is no other."""
 
-A, AAAA, ANY = 1, 28, 255
+A, AAAA, HTTPS, ANY = 1, 28, 65, 255
+SERVER_FAILURE, NO_SUCH_NAME, NOT_IMPLEMENTED = 2, 3, 4
 TTL = 5
 MOST = 512
 """Bytes of a query; names are at most 255."""
@@ -71,7 +68,7 @@ def answer(query: Query, addresses: tuple[str, ...]) -> bytes:
 
 
 def failure(query: Query, code: int) -> bytes:
-    """The reply with an error code: 2 the server failed, 3 no such name, 5 refused."""
+    """The reply with an error code, one of those above."""
     return _head(query, code, 0) + query.question
 
 

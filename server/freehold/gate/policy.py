@@ -49,6 +49,11 @@ class Policy:
             return None
         return f"Host not in allowlist: {host}"
 
+    @property
+    def passes_all(self) -> bool:
+        """Whether nothing that is outside is refused or looked into."""
+        return self.hosts is None and self.grants == NO_GRANTS
+
     def refuses(self, scheme: str, host: str, port: int, target: str) -> str | None:
         """:meth:`refusal` of one request: what a header is injected into may go out in any
         case, and nothing else of that host (spec 22.3, Git)."""

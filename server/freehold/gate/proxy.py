@@ -6,10 +6,8 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 import tempfile
 from pathlib import Path
-from typing import Any
 
 from mitmproxy import http, options
 from mitmproxy.addons import proxyserver, tlsconfig
@@ -26,6 +24,7 @@ from freehold.core.addresses import parse_address
 from freehold.gate import rewriting
 from freehold.gate.desk import Attachment, original_destination
 from freehold.gate.grants import Exchange
+from freehold.gate.passing import relay, reset
 from freehold.gate.policy import INWARD, host_of, plain
 from freehold.gate.resolving import Inward, Rules, Unresolved, outside
 
@@ -33,8 +32,6 @@ log = logging.getLogger(__name__)
 
 WEB_PORTS = (80, 443)
 SYSTEM_TRUST = "/etc/ssl/certs/ca-certificates.crt"
-_CONNECT_SECONDS = 20.0
-_CHUNK = 65536
 _REFUSED_BODY = 65536
 """Bytes kept of the body of a request that is refused; the rest is thrown away as it comes."""
 _EXCHANGE = "freehold.exchange"
@@ -89,12 +86,20 @@ class Proxy:
             return
         if self._master is None:
             writer.transport.abort()
+        elif self._unopened(attachment, destination):
+            await relay(reader, writer, *destination)
         elif destination[1] in WEB_PORTS:
+            # Told in words what is not open, too.
             await self._web(self._master, attachment, destination, reader, writer)
-        elif attachment.policy.hosts is None:
-            await self._raw(destination, reader, writer)
         else:
-            _reset(writer)
+            reset(writer)
+
+    def _unopened(self, attachment: Attachment, destination: tuple[str, int]) -> bool:
+        """Whether a connection goes where it wants to, whatever is in it."""
+        host, port = destination
+        if attachment.policy.hosts is not None or self._rules.is_inward(host):
+            return False
+        return attachment.policy.passes_all or port not in WEB_PORTS
 
     async def _web(
         self,
@@ -115,31 +120,6 @@ class Proxy:
         finally:
             self._clients.pop(context.client.id, None)
 
-    async def _raw(
-        self,
-        destination: tuple[str, int],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        """Any other protocol of a sandbox whose networking is unrestricted."""
-        host, port = destination
-        try:
-            await outside(self._rules, host, port)
-            async with asyncio.timeout(_CONNECT_SECONDS):
-                there = await asyncio.open_connection(host, port)
-        except OSError:
-            _reset(writer)
-            return
-        try:
-            async with asyncio.TaskGroup() as both:
-                both.create_task(_pump(reader, there[1]))
-                both.create_task(_pump(there[0], writer))
-        except* OSError:
-            pass
-        finally:
-            there[1].close()
-            writer.close()
-
     async def refusal(self, flow: http.HTTPFlow) -> str | None:
         """Why this request may not go on; ``None``: it may, and the flow says where to.
 
@@ -152,6 +132,9 @@ class Proxy:
         host = host_of(wanted)
         if attachment is None or host is None:
             return f"Host not in allowlist: {wanted}"
+        if attachment.policy.hosts is None and self._rules.is_inward(flow.client_conn.sockname[0]):
+            # It was led there by an address, or by a name that has no other.
+            return INWARD
         request, port = flow.request, flow.request.port
         reason = attachment.policy.refuses(request.scheme, host, port, request.path)
         if reason is not None:
@@ -305,19 +288,3 @@ class Gatekeeper:
 
 def _refused(reason: str) -> http.Response:
     return http.Response.make(403, reason, {"content-type": "text/plain; charset=utf-8"})
-
-
-async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-    while data := await source.read(_CHUNK):
-        sink.write(data)
-        await sink.drain()
-    with contextlib.suppress(OSError, NotImplementedError):
-        sink.write_eof()
-
-
-def _reset(writer: asyncio.StreamWriter) -> None:
-    """End with a reset, as a port that nobody serves does."""
-    line: Any = writer.get_extra_info("socket")
-    with contextlib.suppress(OSError):
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-    writer.transport.abort()

@@ -20,6 +20,7 @@ from freehold.sandbox.docker.gate_image import gate_archive, load_gate_definitio
 from freehold.sandbox.docker.package_hosts import hosts_of
 from freehold.sandbox.process import ProcessSandboxProvider
 from freehold.sandbox.scripted import ScriptedSandboxProvider
+from freehold.settings import Settings
 
 LIMITED = {"type": "cloud", "networking": {"type": "limited", "allowed_hosts": []}}
 OPEN = {"type": "cloud", "networking": {"type": "unrestricted"}}
@@ -85,3 +86,33 @@ def test_who_can_enforce_limited_networking(tmp_path: Path) -> None:
         assert reason in str(provider.unenforceable(LIMITED))
         assert provider.unenforceable(OPEN) is None
         assert provider.unenforceable({"type": "self_hosted"}) is None
+
+
+def test_who_can_have_the_gate_for_all(tmp_path: Path) -> None:
+    gate = GateSettings(tmp_path)
+    through = Limits(network="gate")
+    assert DockerSandboxProvider(owner="x", gate=gate, limits=through).unenforceable(OPEN) is None
+    nothing = DockerSandboxProvider(owner="x", limits=through)
+    assert "no egress gate" in str(nothing.unenforceable(OPEN))
+    other = Limits(network="gate", runtime="runsc")
+    stronger = DockerSandboxProvider(owner="x", gate=gate, limits=other)
+    assert "FREEHOLD_SANDBOX_NETWORK=bridge" in str(stronger.unenforceable(OPEN))
+    assert "FREEHOLD_SANDBOX_NETWORK" not in str(stronger.unenforceable(LIMITED))
+    assert stronger.unenforceable({"type": "self_hosted"}) is None
+
+
+@pytest.mark.parametrize("network", ["host", "none", "container:other"])
+def test_the_gate_has_a_network_of_its_own(tmp_path: Path, network: str) -> None:
+    with pytest.raises(ConfigurationError, match="FREEHOLD_GATE_NETWORK"):
+        DockerSandboxProvider(owner="x", gate=GateSettings(tmp_path, network=network))
+
+
+def test_the_settings_lead_all_through_the_gate(tmp_path: Path) -> None:
+    provider = DockerSandboxProvider.from_settings(Settings(data_dir=tmp_path))
+    assert provider.gate is not None
+    assert provider.gate.settings.network == "bridge"
+    assert provider.sources.pool is provider.pool
+    direct = Settings(data_dir=tmp_path, sandbox_network="bridge", gate_network="own")
+    provider = DockerSandboxProvider.from_settings(direct)
+    assert provider.gate is not None
+    assert provider.gate.settings.network == "own"

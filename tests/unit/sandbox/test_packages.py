@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from freehold.core.packages import MANAGERS, Packages
 from freehold.sandbox.docker.pool import Pool
-from freehold.sandbox.docker.pools import MOST, PackagePools
+from freehold.sandbox.docker.pools import MOST, Kind, Pools
 from freehold.sandbox.packages import inside
 from freehold.sandbox.packages.plan import LAST_CHARACTERS, Plan, last_words, plain
 from freehold.sandbox.packages.reach import Reach, host_reach
@@ -299,16 +299,19 @@ class FakePool(Pool):
 async def test_images_used_last_keep_their_pools() -> None:
     made: list[FakePool] = []
 
-    def make(image: str) -> Pool:
-        made.append(FakePool(image))
+    def make(kind: Kind) -> Pool:
+        made.append(FakePool(kind.image))
         return made[-1]
 
-    pools = PackagePools(make)
-    first = pools.of("0")
+    def kind(image: object) -> Kind:
+        return Kind(str(image), gated=False)
+
+    pools = Pools(make)
+    first = pools.of(kind(0))
     for number in range(MOST + 1):
-        assert pools.of(str(number)) is pools.of(str(number))
-        pools.of("0")
-    assert pools.of("0") is first
+        assert pools.of(kind(number)) is pools.of(kind(number))
+        pools.of(kind(0))
+    assert pools.of(kind(0)) is first
     assert "warm-0" in pools
     assert "warm-absent" not in pools
     await pools.close()

@@ -33,8 +33,8 @@ def refuse_environment(environment_id: str, config: Json, sandboxes: SandboxProv
         )
     if (reason := sandboxes.unenforceable(config)) is not None:
         raise NotSupported(
-            f"environment_id: {environment_id} has limited networking (config.networking), which "
-            f"cannot be enforced here: {reason}"
+            f"environment_id: {environment_id} asks for networking (config.networking) that cannot "
+            f"be enforced here: {reason}"
         )
     if has_packages(config) and not sandboxes.installs_packages:
         raise NotSupported(

@@ -2,7 +2,9 @@
 
 ``provider`` joins the parts: ``engine`` (reaching it), ``hardening`` (flags and their reasons),
 ``names`` (what they are called), ``container`` (making and finding one), ``opening`` (and reaching
-its toolbox), ``transport`` (the stream inside), ``pool`` (ready ones), ``cleanup``, ``check``.
+its toolbox), ``transport`` (the stream inside), ``sources`` (which container a session gets),
+``pool`` (ready ones), ``wiring`` (which network they are on), ``gate`` (the egress gate, with
+``gate_container`` and ``gate_line``), ``cleanup``, ``check``.
 """
 
 from __future__ import annotations

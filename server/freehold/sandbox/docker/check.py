@@ -13,8 +13,9 @@ from docker.errors import DockerException
 from freehold.errors import ConfigurationError, SandboxUnavailable
 from freehold.ports.sandbox import Finding
 from freehold.sandbox.docker.engine import Engine
+from freehold.sandbox.docker.gate import GateSettings
 from freehold.sandbox.docker.gate_image import load_gate_definition
-from freehold.sandbox.docker.hardening import Limits
+from freehold.sandbox.docker.hardening import GATE_NETWORK, Limits
 from freehold.sandbox.docker.package_images import being_built, present
 from freehold.sandbox.images import image_state
 
@@ -54,18 +55,22 @@ async def examine(
         return [Finding("engine", "error", str(error), "look at the engine's own log")]
 
 
-async def examine_gate(engine: Engine, image: str, extra_ca_certs: Path | None) -> Finding | None:
+async def examine_gate(
+    engine: Engine, gate: GateSettings, limits: Limits, extra_ca_certs: Path | None
+) -> Finding | None:
     """Look at the egress gate's image; ``None``: the engine does not answer. Never raises."""
+    image, needed = gate.image, limits.network == GATE_NETWORK
 
     def work(client: DockerClient) -> Finding:
         state = image_state(client, image, extra_ca_certs=extra_ca_certs, load=load_gate_definition)
         if state.id is None:
-            detail = f"there is no image {image}; sandboxes with limited networking need it"
+            detail = f"there is no image {image}, which sandboxes need to reach networks"
         elif state.outdated is not None:
             detail = f"{image} should be built again: {state.outdated}"
         else:
-            return Finding("gate", "ok", f"{image}, for sandboxes with limited networking")
-        return Finding("gate", "warning", detail, "freehold image build")
+            return Finding("gate", "ok", f"{image}, on the network {gate.network}")
+        missing = needed and state.id is None
+        return Finding("gate", "error" if missing else "warning", detail, "freehold image build")
 
     try:
         return await engine.run(work)
@@ -210,8 +215,10 @@ def _network(client: DockerClient, limits: Limits) -> Finding:
             "network",
             "error",
             "sandboxes must not share the host's network",
-            "set FREEHOLD_SANDBOX_NETWORK to bridge, none, or a network of your own",
+            "set FREEHOLD_SANDBOX_NETWORK to gate, bridge, none, or a network of your own",
         )
+    if name == GATE_NETWORK:
+        return Finding("network", "ok", "all that leaves sandboxes goes through the egress gate")
     if name.startswith("container:") or name == "none":
         return Finding("network", "ok", name)
     try:
@@ -223,4 +230,5 @@ def _network(client: DockerClient, limits: Limits) -> Finding:
             f"the engine has no network {name} ({error})",
             "mend FREEHOLD_SANDBOX_NETWORK; `docker network ls` lists them",
         )
-    return Finding("network", "ok", name)
+    detail = f"{name}; sandboxes with unrestricted networking reach what it reaches"
+    return Finding("network", "ok", detail)

@@ -11,7 +11,7 @@ from docker.errors import DockerException
 from freehold.errors import SandboxUnavailable
 from freehold.sandbox.docker.container import remove
 from freehold.sandbox.docker.engine import Engine, refused
-from freehold.sandbox.docker.gate import remove_gate
+from freehold.sandbox.docker.gate_container import remove_gate
 from freehold.sandbox.docker.names import (
     LABEL_GATED,
     LABEL_OWNER,

@@ -69,6 +69,9 @@ class Recipe:
     trust: bytes | None = None
     """For sandboxes behind the egress gate: the certificate (PEM) of its authority. They have no
     network but what the gate gives them."""
+    limited: bool = False
+    """Whether a container of that name that is there and has a network of its own must not be
+    used. Others keep what they were made with."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,8 @@ class Running:
     """Whether this very call started it."""
     made: bool = False
     """Whether this very call made it: nothing is in it yet."""
+    gated: bool = False
+    """Whether it has no network but what the egress gate gives it."""
 
     @property
     def connect_command(self) -> list[str]:
@@ -134,7 +139,7 @@ def _take_up(
         raise SandboxUnavailable(
             f"A container named {name} is there that this installation does not own."
         )
-    if (LABEL_GATED in found["Config"]["Labels"]) != (recipe.trust is not None):
+    if recipe.limited and LABEL_GATED not in found["Config"]["Labels"]:
         raise SandboxUnavailable(f"The container {name} was made for another kind of network.")
     status = found["State"]["Status"]
     if status in {"dead", "removing"}:
@@ -228,6 +233,7 @@ def _resume(client: DockerClient, recipe: Recipe, found: dict[str, Any]) -> Runn
     """A container that exists, brought to run; ``None``: it vanished meanwhile."""
     container, state = found["Id"], found["State"]
     labels = found["Config"]["Labels"]
+    gated = LABEL_GATED in labels
     python = labels.get(LABEL_PYTHON, "python3")
     try:
         if state.get("Paused"):
@@ -238,10 +244,10 @@ def _resume(client: DockerClient, recipe: Recipe, found: dict[str, Any]) -> Runn
             elif labels.get(LABEL_TOOLBOX) != toolbox_version():
                 _put_toolbox(client, container)
             client.api.start(container)
-            return Running(container, python, found["Image"], started=True)
+            return Running(container, python, found["Image"], started=True, gated=gated)
     except NotFound:
         return None
-    return Running(container, python, found["Image"])
+    return Running(container, python, found["Image"], gated=gated)
 
 
 def _create(
@@ -296,7 +302,8 @@ def _create(
     except BaseException:
         remove(client, container)
         raise
-    return Running(container, python, image["Id"], started=True, made=True)
+    gated = recipe.trust is not None
+    return Running(container, python, image["Id"], started=True, made=True, gated=gated)
 
 
 def _toolbox(python: str) -> list[str]:

@@ -11,6 +11,9 @@ from typing import Any
 
 from docker.types import LogConfig, Ulimit
 
+GATE_NETWORK = "gate"
+"""For :attr:`Limits.network`: none of the engine's, all goes through the egress gate."""
+
 USER = "1000:1000"
 ROOT_USER = "0:0"
 
@@ -36,8 +39,9 @@ REASONS: dict[str, str] = {
     "ipc_mode": "No System V objects shared with other containers.",
     "cgroupns": "The host's cgroup paths cannot be seen.",
     "oom_score_adj": "When the host itself runs out of memory, sandboxes die before the server.",
-    "network_mode": "A network of the engine, or none; never the host's, where the server listens "
-    "on loopback.",
+    "network_mode": "None: all that leaves a sandbox goes through the egress gate. Or a network of "
+    "the engine by `FREEHOLD_SANDBOX_NETWORK`; never the host's, where the server listens on "
+    "loopback.",
     "restart_policy": "The server decides what runs; a container never starts by itself.",
     "log_config": "The engine keeps no log of the main process, which says nothing; an unbounded "
     "log would fill the disk.",

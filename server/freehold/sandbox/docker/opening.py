@@ -39,14 +39,14 @@ class DockerSandbox(ToolboxSandbox):
     """The container's id."""
     image: str = ""
     """The id of the image it was made from."""
+    gated: bool = False
+    """Whether it has no network but what the egress gate gives it."""
     storehouse: Storehouse
     """Puts things into the container that are not the agent's."""
     roots: tuple[Root, ...] = ()
     """What the session's sandbox was asked for with."""
     spec: SandboxSpec | None = None
     """What it was last asked for with."""
-    gated: bool = False
-    """Whether it has no network but what the egress gate gives it."""
     links: list[None] | None = None
     """Grows with each connection to the toolbox."""
     _seen = 0
@@ -105,6 +105,7 @@ class Opener:
         Raises:
             SandboxUnavailable: there can be none, or its toolbox does not answer.
         """
+        await self.prepare()
         recipe = self.recipe()
         labels = {**labels, LABEL_CREATED: datetime.now(UTC).isoformat(timespec="seconds")}
         loop = asyncio.get_running_loop()
@@ -119,6 +120,30 @@ class Opener:
         running = await self.engine.run(
             lambda client: ensure_running(client, recipe, name, labels, before_start=listen)
         )
+        joining = asyncio.create_task(self.join(running))
+        try:
+            sandbox = await self._hello(running, streams)
+        except BaseException:
+            await asyncio.wait({joining})
+            joining.exception()  # Seen; the other one is told.
+            raise
+        try:
+            await joining
+        except BaseException:
+            await sandbox.close()
+            raise
+        return sandbox
+
+    async def prepare(self) -> None:
+        """Have what the recipe needs, before it is asked for."""
+
+    async def join(self, running: Running) -> None:
+        """Do what a container needs besides, while its toolbox starts."""
+
+    async def release(self, sandbox: DockerSandbox) -> None:
+        """Undo it, since the container is about to be removed. Never raises."""
+
+    async def _hello(self, running: Running, streams: Sequence[ExecStream]) -> DockerSandbox:
         try:
             return await self._attach(running, streams)
         except SandboxLost:
@@ -126,7 +151,8 @@ class Opener:
                 raise await self._unusable(running) from None
         # A container from before that does not answer, or whose toolbox is of another age:
         # its file system and journal outlive its processes.
-        await self.engine.run(lambda client: restart(client, running.id, recipe.image))
+        image = self.recipe().image
+        await self.engine.run(lambda client: restart(client, running.id, image))
         try:
             return await self._attach(running)
         except SandboxLost:
@@ -144,6 +170,7 @@ class Opener:
         sandbox = await DockerSandbox.open(self._connector(running, links, streams))
         sandbox.links = links
         sandbox.container, sandbox.image = running.id, running.image
+        sandbox.gated = running.gated
         sandbox.storehouse = Storehouse(self.engine, running.python, self.recipe().limits)
         return sandbox
 

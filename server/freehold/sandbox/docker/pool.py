@@ -173,6 +173,9 @@ class Pool:
         try:
             sandbox = await self._opener.open(name, {LABEL_POOL: "1"})
         except BaseException:
+            # It may have been made and have failed only then.
+            with contextlib.suppress(SandboxError, DockerException):
+                await self._opener.engine.run(lambda client: remove(client, name))
             self._names.discard(name)
             raise
         self._ready.append(_Warm(name, sandbox))
@@ -199,6 +202,7 @@ class Pool:
 
     async def _remove(self, warm: _Warm) -> None:
         await warm.sandbox.close()
+        await self._opener.release(warm.sandbox)
         try:
             # By its name in the pool: were it a session's after all, nothing would happen.
             await self._opener.engine.run(lambda client: remove(client, warm.name))

@@ -1,4 +1,4 @@
-"""Pools of containers for environments with packages, one an image."""
+"""Pools of the containers that not every session wants: with packages, or on another network."""
 
 from __future__ import annotations
 
@@ -6,25 +6,34 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from freehold.sandbox.docker.pool import Pool
 
 MOST = 4
-"""Images that have a pool at a time; those used last keep theirs."""
+"""Kinds that have a pool at a time; those used last keep theirs."""
 IDLE = 3_600.0
 """Seconds after which a pool that no session took from is given up."""
 
 
-class PackagePools:
-    """A pool for each package image in use.
+class Kind(NamedTuple):
+    """What containers have to have in common to stand in for one another."""
+
+    image: str
+    gated: bool
+    """Whether they have no network but what the egress gate gives them."""
+
+
+class Pools:
+    """A pool for each kind in use.
 
     Args:
-        make: makes the pool of an image, by the image's name.
+        make: makes the pool of a kind.
     """
 
-    def __init__(self, make: Callable[[str], Pool]) -> None:
+    def __init__(self, make: Callable[[Kind], Pool]) -> None:
         self._make = make
-        self._pools: OrderedDict[str, tuple[Pool, float]] = OrderedDict()
+        self._pools: OrderedDict[Kind, tuple[Pool, float]] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
         self._leaving: set[Pool] = set()
 
@@ -33,12 +42,12 @@ class PackagePools:
         pools = [pool for pool, _ in self._pools.values()]
         return any(name in pool for pool in (*pools, *self._leaving))
 
-    def of(self, image: str) -> Pool:
-        """The pool of an image that a session uses now; those that nobody uses go."""
+    def of(self, kind: Kind) -> Pool:
+        """The pool of a kind that a session uses now; those that nobody uses go."""
         now = time.monotonic()
-        known = self._pools.pop(image, None)
-        pool = self._make(image) if known is None else known[0]
-        self._pools[image] = (pool, now)
+        known = self._pools.pop(kind, None)
+        pool = self._make(kind) if known is None else known[0]
+        self._pools[kind] = (pool, now)
         while self._pools:
             oldest, (_, used) = next(iter(self._pools.items()))
             if len(self._pools) <= MOST and now - used < IDLE:

@@ -5,33 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
-import secrets
 from collections.abc import Callable, Container
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from weakref import WeakValueDictionary
 
-from docker.errors import DockerException
-
 from freehold.core.events import Json
-from freehold.core.packages import Packages
 from freehold.errors import ConfigurationError, SandboxLost, SandboxUnavailable
 from freehold.ports.egress import Grants
 from freehold.ports.sandbox import Finding, Layout, Sandbox, SandboxSpec
 from freehold.sandbox.docker import check as checking
 from freehold.sandbox.docker import cleanup
-from freehold.sandbox.docker.container import LAYOUT, Recipe, inspect
-from freehold.sandbox.docker.engine import Engine, refused
+from freehold.sandbox.docker.container import LAYOUT
+from freehold.sandbox.docker.engine import Engine
 from freehold.sandbox.docker.gate import Gate, GateSettings, told
 from freehold.sandbox.docker.hardening import Limits
-from freehold.sandbox.docker.names import LABEL_SESSION, container_name
-from freehold.sandbox.docker.opening import DockerSandbox, Opener
+from freehold.sandbox.docker.installation import installation_id
+from freehold.sandbox.docker.opening import DockerSandbox
 from freehold.sandbox.docker.package_build import Where
 from freehold.sandbox.docker.package_images import PackageImages
 from freehold.sandbox.docker.pool import Pool
-from freehold.sandbox.docker.pools import PackagePools
+from freehold.sandbox.docker.sources import Sources
+from freehold.sandbox.docker.wiring import LIMITED, Wiring, is_limited
 from freehold.sandbox.image_definition import DEFAULT_TAG
 from freehold.settings import Settings
 
@@ -39,14 +34,6 @@ log = logging.getLogger(__name__)
 
 PING_TIMEOUT = 20.0
 """Seconds a sandbox in use may take to give a sign of life before it is looked for anew."""
-
-ORDINARY_RUNTIMES = (None, "runc", "crun")
-"""Those whose sandboxes use the kernel's own network, which the gate takes over."""
-
-LIMITED: Json = {"networking": {"type": "limited"}}
-
-INSTALLATION_FILE = "installation"
-"""File in the data directory with the id that tells this installation's containers apart."""
 
 
 class DockerSandboxProvider:
@@ -64,7 +51,7 @@ class DockerSandboxProvider:
         keep_packages: how long the image of an environment's packages is kept that no session
             asks for.
         engine: default: the environment's.
-        gate: what the egress gate is made of; ``None``: limited networking cannot be had.
+        gate: what the egress gate is made of; ``None``: only the engine's own networks can be had.
     """
 
     def __init__(
@@ -85,13 +72,6 @@ class DockerSandboxProvider:
         self._limits = limits or Limits()
         self._extra_ca_certs = extra_ca_certs
         self._engine = engine or Engine()
-        self._opener = Opener(self._engine, self._recipe)
-        self._warm = warm
-        self._prepared = False
-        self.pool = Pool(self._opener, warm)
-        """The containers kept ready."""
-        self.package_pools = PackagePools(self._package_pool)
-        """Those of package images."""
         self.packages = PackageImages(
             self._engine,
             lambda: Where(self.owner, self._image, self._limits, build_network),
@@ -100,14 +80,24 @@ class DockerSandboxProvider:
         )
         """The images of environments with packages."""
         self.gate = Gate(self._engine, gate, lambda: self.owner) if gate is not None else None
-        """Enforces limited networking."""
+        """By which sandboxes reach networks."""
+        self._wiring = Wiring(self._limits, self.gate)
+        self.sources = Sources(
+            self._engine,
+            lambda: self.owner,
+            image,
+            wiring=self._wiring,
+            packages=self.packages,
+            warm=warm,
+        )
+        """Where their containers come from."""
         self._sandboxes: dict[str, DockerSandbox] = {}
         self._acquiring: set[asyncio.Task[DockerSandbox]] = set()
         self._reclaiming: asyncio.Task[None] | None = None
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         if self._limits.network == "host":
             raise ConfigurationError(
-                "FREEHOLD_SANDBOX_NETWORK: sandboxes must not share the host's network; use "
+                "FREEHOLD_SANDBOX_NETWORK: sandboxes must not share the host's network; use gate, "
                 "bridge, none, or a network of your own."
             )
         if build_network == "host":
@@ -141,7 +131,7 @@ class DockerSandboxProvider:
             gate=GateSettings(
                 data_dir=settings.data_dir,
                 image=settings.gate_image,
-                network=settings.sandbox_network,
+                network=settings.gate_network,
                 trusted=settings.trusted_networks,
                 package_hosts=settings.package_hosts,
             ),
@@ -165,6 +155,11 @@ class DockerSandboxProvider:
         return True
 
     @property
+    def pool(self) -> Pool:
+        """The containers kept ready."""
+        return self.sources.pool
+
+    @property
     def layout(self) -> Layout:
         """The paths every container has."""
         return LAYOUT
@@ -178,18 +173,7 @@ class DockerSandboxProvider:
 
     def unenforceable(self, environment: Json) -> str | None:
         """Why an environment's networking could not be enforced; see the port."""
-        if not is_limited(environment):
-            return None
-        if self.gate is None:
-            return "there is no egress gate"
-        if self._limits.network == "none":
-            return "FREEHOLD_SANDBOX_NETWORK=none leaves the egress gate without a network"
-        if self._limits.runtime not in ORDINARY_RUNTIMES:
-            return (
-                f"under FREEHOLD_SANDBOX_RUNTIME={self._limits.runtime} the egress gate cannot "
-                "take over a sandbox's network"
-            )
-        return None
+        return self._wiring.unenforceable(environment)
 
     def unfurnishable(self) -> str | None:
         """Root inside is who could change anything; see the port."""
@@ -230,10 +214,9 @@ class DockerSandboxProvider:
 
     async def prepare(self) -> None:
         """Begin to keep containers ready; see the port."""
-        self._prepared = True
         if self.gate is not None:
             self._reclaiming = asyncio.create_task(self.gate.reclaim())
-        self.pool.start()
+        self.sources.prepare()
 
     async def acquire(self, spec: SandboxSpec) -> Sandbox:
         """The session's sandbox; see the port."""
@@ -251,10 +234,13 @@ class DockerSandboxProvider:
             SandboxUnavailable: the engine does not answer, or could not.
         """
         async with self._lock(session_id):
-            if self.gate is not None and (sandbox := self._sandboxes.get(session_id)) is not None:
+            sandbox = self._sandboxes.get(session_id)
+            if self.gate is not None and sandbox is not None:
                 await self.gate.forget(sandbox.container)
             await self._forget(session_id)
             await cleanup.remove_session(self._engine, self.owner, session_id, self._image)
+            if self.gate is not None and sandbox is None:
+                await self.gate.prune()
 
     async def sweep(self, keep: Container[str]) -> list[str]:
         """Delete containers of sessions not in ``keep``; see the port.
@@ -262,13 +248,14 @@ class DockerSandboxProvider:
         Raises:
             SandboxUnavailable: the engine does not answer, or could not.
         """
-        pools = _Either(self.pool, self.package_pools)
-        swept = await cleanup.sweep(self._engine, self.owner, keep, pools, self._image)
+        swept = await cleanup.sweep(self._engine, self.owner, keep, self.sources, self._image)
         for session_id in swept:
             await self._forget(session_id)
         # After the containers, which hold on to their images.
         with contextlib.suppress(SandboxUnavailable):
             await self.packages.sweep()
+        if self.gate is not None:
+            await self.gate.prune()
         if not self._sandboxes:
             await cleanup.sweep_gate(self._engine, self.owner, self._image)
         return swept
@@ -279,8 +266,9 @@ class DockerSandboxProvider:
             self._engine, self._image, self._limits, self._extra_ca_certs
         )
         if self.gate is not None:
-            image = self.gate.settings.image
-            gate = await checking.examine_gate(self._engine, image, self._extra_ca_certs)
+            gate = await checking.examine_gate(
+                self._engine, self.gate.settings, self._limits, self._extra_ca_certs
+            )
             found += [gate] if gate is not None else []
         return found
 
@@ -291,11 +279,14 @@ class DockerSandboxProvider:
             await asyncio.wait(self._acquiring)
         if self._reclaiming is not None:
             await self._reclaiming
-        await asyncio.gather(self.pool.close(), self.package_pools.close())
+        await self.sources.close()
         for session_id in list(self._sandboxes):
             await self._forget(session_id)
         if self.gate is not None:
             await self.gate.close()
+            if self.gate.used:
+                with contextlib.suppress(SandboxUnavailable):
+                    await cleanup.sweep_gate(self._engine, self.owner, self._image)
         await asyncio.to_thread(self._engine.drop_client)
 
     async def _acquire(self, spec: SandboxSpec) -> DockerSandbox:
@@ -313,10 +304,9 @@ class DockerSandboxProvider:
                     return current
                 await current.close()
                 del self._sandboxes[session_id]
-            sandbox = await self._open(spec)
+            sandbox = await self.sources.open(spec, gated=await self._wants_gate(spec))
             sandbox.roots = spec.roots
             try:
-                sandbox.gated = await self._is_gated(sandbox)
                 await self._admit(sandbox, spec, fresh=sandbox.connected_anew())
             except BaseException:
                 await sandbox.close()
@@ -332,7 +322,7 @@ class DockerSandboxProvider:
         if spec.grants is not None:
             grants = await spec.grants()
         if self.gate is not None and sandbox.gated:
-            networking = spec.environment.get("networking") or {"type": "unrestricted"}
+            networking = spec.environment.get("networking") or {}
             policy = await self.gate.policy(networking, grants.mcp_hosts, self._image)
             await self.gate.admit(sandbox.container, policy | told(grants), fresh=fresh)
             await sandbox.vary({v.name: v.placeholder for v in grants.variables}, fresh=fresh)
@@ -344,17 +334,8 @@ class DockerSandboxProvider:
                 spec.session_id,
             )
 
-    async def _is_gated(self, sandbox: DockerSandbox) -> bool:
-        """Whether a container has no network but what the gate gives it."""
-        try:
-            found = await self._engine.run(lambda client: inspect(client, sandbox.container))
-        except DockerException as error:
-            raise refused(self._image, "look at the sandbox", error) from error
-        mode = None if found is None else found["HostConfig"]["NetworkMode"]
-        return mode == "none" and self._limits.network != "none"
-
     async def _wants_gate(self, spec: SandboxSpec) -> bool:
-        if is_limited(spec.environment):
+        if self._wiring.gated(spec.environment):
             return True
         if spec.grants is None or self.ungrantable(spec.environment) is not None:
             return False
@@ -375,108 +356,3 @@ class DockerSandboxProvider:
         sandbox = self._sandboxes.pop(session_id, None)
         if sandbox is not None:
             await sandbox.close()
-
-    async def _open(self, spec: SandboxSpec) -> DockerSandbox:
-        """One from the pool, else the container that is there or a new one."""
-        try:
-            packages = Packages.of(spec.environment)
-        except ValueError as error:
-            raise SandboxUnavailable(str(error)) from error
-        limited = await self._wants_gate(spec)
-        if packages:
-            return await self._open_with(packages, spec.session_id, limited=limited)
-        with self.pool.busy():
-            if limited:
-                return await self._open_gated(self._image, spec.session_id)
-            return await self._open_from(self.pool, self._opener, spec.session_id)
-
-    async def _open_with(
-        self, packages: Packages, session_id: str, *, limited: bool
-    ) -> DockerSandbox:
-        """The same, from the image that has the packages; builds it first if need be."""
-        name = container_name(self.owner, session_id)
-        try:
-            found = await self._engine.run(lambda client: inspect(client, name))
-        except DockerException as error:
-            raise refused(self._image, "look for the sandbox", error) from error
-        if found is not None:
-            # It has what it was made with, whatever the packages' image would be today.
-            image = str(found["Image"])
-            if limited:
-                return await self._open_gated(image, session_id)
-            return await self._opener_of(image).open(name, {LABEL_SESSION: session_id})
-        image = await self.packages.ensure(packages)
-        if limited:
-            with self.pool.busy():
-                return await self._open_gated(image, session_id)
-        pool = self.package_pools.of(image)
-        if self._prepared:
-            pool.start()
-        with self.pool.busy(), pool.busy():
-            return await self._open_from(pool, self._opener_of(image), session_id)
-
-    async def _open_from(self, pool: Pool, opener: Opener, session_id: str) -> DockerSandbox:
-        sandbox = await pool.take(session_id)
-        if sandbox is None:
-            name = container_name(self.owner, session_id)
-            sandbox = await opener.open(name, {LABEL_SESSION: session_id})
-        return sandbox
-
-    async def _open_gated(self, image: str, session_id: str) -> DockerSandbox:
-        """One that reaches nothing but the gate."""
-        reason = self.unenforceable(LIMITED)
-        if self.gate is None or reason is not None:
-            raise SandboxUnavailable(f"Limited networking cannot be enforced: {reason}.")
-        limits = replace(self._limits, network="none")
-        trust = await self.gate.certificate()
-        opener = Opener(self._engine, lambda: Recipe(self.owner, image, limits, trust=trust))
-        name = container_name(self.owner, session_id)
-        return await opener.open(name, {LABEL_SESSION: session_id})
-
-    def _recipe(self) -> Recipe:
-        return Recipe(self.owner, self._image, self._limits)
-
-    def _opener_of(self, image: str) -> Opener:
-        return Opener(self._engine, lambda: replace(self._recipe(), image=image))
-
-    def _package_pool(self, image: str) -> Pool:
-        return Pool(self._opener_of(image), self._warm)
-
-
-class _Either:
-    """The names in any of several."""
-
-    def __init__(self, *parts: Container[str]) -> None:
-        self._parts = parts
-
-    def __contains__(self, name: object) -> bool:
-        return any(name in part for part in self._parts)
-
-
-def is_limited(environment: Json) -> bool:
-    """Whether an environment's ``config`` limits its networking."""
-    networking = environment.get("networking") or {}
-    return bool(networking.get("type") == "limited")
-
-
-def installation_id(data_dir: Path) -> str:
-    """The id of the installation that lives in ``data_dir``; made on first use.
-
-    Raises:
-        ConfigurationError: the data directory cannot be written.
-    """
-    path = data_dir / INSTALLATION_FILE
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        # A name of our own, then a link: whoever comes first decides, and nobody reads half an id.
-        fresh = path.with_name(f".{INSTALLATION_FILE}-{secrets.token_hex(6)}")
-        if not path.exists():
-            fresh.write_text(secrets.token_hex(12), encoding="ascii")
-            with contextlib.suppress(FileExistsError):
-                os.link(fresh, path)
-            fresh.unlink()
-        return path.read_text(encoding="ascii").strip()
-    except OSError as error:
-        raise ConfigurationError(
-            f"FREEHOLD_DATA_DIR: {data_dir} cannot be written ({error}); give a folder that can."
-        ) from error
