@@ -25,6 +25,7 @@ from freehold.harness.backoff import Backoff
 from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
 from freehold.harness.intake import Intake
+from freehold.harness.keeping import Rules
 from freehold.harness.mcp import McpTools
 from freehold.harness.sessions import Sessions
 from freehold.harness.validation import CredentialValidator
@@ -38,6 +39,7 @@ from freehold.ports.web import Web
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
 from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.settings import Settings
+from freehold.store.checkpoints import SqlCheckpoints
 from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
@@ -136,6 +138,7 @@ def create_app(
     keyring = Keyring(credentials, HttpTokenEndpoint(http), clock)
     blobs = build_blobs(settings)
     files = FileLibrary(database, blobs, clock)
+    checkpoints = SqlCheckpoints(database, blobs, clock, timedelta(days=settings.sandbox_keep_days))
     relay = model if isinstance(model, Relay) else None
     web = web or build_web(settings, relay)
     services = ApiServices(
@@ -171,6 +174,8 @@ def create_app(
         furnishers=[*furnishers],
         outputs=outputs or SqlOutputs(database, files),
         files=files,
+        checkpoints=checkpoints,
+        rules=_rules(settings),
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
 
@@ -194,8 +199,10 @@ def create_app(
                 asyncio.create_task(dispatcher.serve(driver.wake), name="dispatcher"),
                 asyncio.create_task(timers.run(), name="timers"),
                 asyncio.create_task(_purge(event_log, clock), name="purge"),
-                asyncio.create_task(_tidy(files), name="files"),
+                asyncio.create_task(_tidy(files, checkpoints), name="files"),
             ]
+            if driver.keeper is not None:
+                background.append(asyncio.create_task(driver.keeper.run(), name="keeper"))
             stack.push_async_callback(_end, background)
             yield
             services.streams.close()
@@ -205,6 +212,16 @@ def create_app(
     app.state.sandboxes = sandboxes
     api.install(app, services)
     return app
+
+
+def _rules(settings: Settings) -> Rules:
+    idle_stop = settings.sandbox_idle_stop
+    return Rules(
+        idle_stop=timedelta(seconds=idle_stop) if idle_stop else None,
+        keep=timedelta(days=settings.sandbox_keep_days),
+        every=timedelta(seconds=settings.checkpoint_every),
+        largest=settings.checkpoint_max_mb << 20,
+    )
 
 
 async def _sweep_sandboxes(event_log: SqlEventLog, sandboxes: SandboxProvider) -> None:
@@ -220,12 +237,14 @@ async def _purge(event_log: SqlEventLog, clock: SystemClock) -> None:
         await asyncio.sleep(PURGE_EVERY)
 
 
-async def _tidy(files: FileLibrary) -> None:
+async def _tidy(files: FileLibrary, checkpoints: SqlCheckpoints) -> None:
     """Remove what has expired and, also of servers that died, contents that no file has."""
     while True:
         try:
             if removed := await files.expire() + await files.sweep():
                 log.info("removed the contents of %d files that expired or were deleted", removed)
+            if removed := await checkpoints.sweep():
+                log.info("removed the contents of %d checkpoints", removed)
         except BlobsUnavailable as error:
             log.warning("contents of files that nobody has could not be removed: %s", error)
         except Exception:

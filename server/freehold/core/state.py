@@ -142,6 +142,12 @@ class SessionState(_Model):
     """MCP servers of which this run has said that they fail; they are asked again in the next."""
     sandbox_id: str | None = None
     """The sandbox that the newest tool calls ran in."""
+    sandbox_boot: str | None = None
+    """The run of its processes that they ran in."""
+    sandbox_note: str | None = None
+    """What the model has still to be told of it."""
+    sandbox_used: int = 0
+    """The record with the newest result of a call that ran in a sandbox."""
     usage: Usage = Usage()
     active_micros: int = 0
     """Time spent running, without the present run."""

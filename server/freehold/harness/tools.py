@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import TypeGuard
+from weakref import WeakValueDictionary
 
 from freehold.core.decide import tool_error, tool_result
 from freehold.core.drafts import Draft
 from freehold.core.events import Content, SandboxAttached, SessionError
 from freehold.core.networking import mcp_hosts
 from freehold.core.permissions import enabled_builtins
-from freehold.core.state import OpenCall
+from freehold.core.sandbox_notes import arrival
+from freehold.core.state import OpenCall, SessionState
 from freehold.errors import SandboxError, SandboxLost, SandboxUnavailable
 from freehold.harness.furnishing import Furnishing
+from freehold.harness.occupancy import Occupancy
 from freehold.harness.offload import offload, too_long
+from freehold.harness.restoring import Restorer
 from freehold.harness.sessions import SessionHandle
 from freehold.ports.sandbox import Sandbox, SandboxProvider, SandboxSpec, ToolCall
 
@@ -29,10 +37,26 @@ NOT_STARTED = "The sandbox could not be started; this call did not run."
 class Hands:
     """Gives sessions their sandboxes and runs calls in them."""
 
-    def __init__(self, provider: SandboxProvider, furnishing: Furnishing | None = None) -> None:
+    def __init__(
+        self,
+        provider: SandboxProvider,
+        furnishing: Furnishing | None = None,
+        restorer: Restorer | None = None,
+    ) -> None:
         self._provider = provider
         self._furnishing = furnishing or Furnishing()
+        self._restorer = restorer
+        self._occupancy = Occupancy()
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._warming: dict[str, asyncio.Task[Sandbox]] = {}
+
+    def using(self, session_id: str) -> AbstractAsyncContextManager[None]:
+        """While the session's sandbox is used: nobody stops it."""
+        return self._occupancy.use(session_id)
+
+    def alone(self, session_id: str) -> AbstractAsyncContextManager[bool]:
+        """Whether nobody uses the session's sandbox; if so, nobody begins to within."""
+        return self._occupancy.alone(session_id)
 
     async def _acquire(self, handle: SessionHandle) -> Sandbox:
         spec = await handle.spec()
@@ -47,10 +71,19 @@ class Hands:
         )
 
     async def _furnished(self, handle: SessionHandle) -> Sandbox:
-        sandbox = await self._acquire(handle)
-        known = (await handle.state()).sandbox_id
-        await self._furnishing.furnish(await handle.spec(), sandbox, known=known)
-        return sandbox
+        async with self.using(handle.session_id), self._lock(handle.session_id):
+            sandbox = await self._acquire(handle)
+            known = (await handle.state()).sandbox_id
+            if self._restorer is not None and sandbox.identity != known:
+                await self._restorer.restore(handle.session_id, sandbox)
+            await self._furnishing.furnish(await handle.spec(), sandbox, known=known)
+            return sandbox
+
+    def _lock(self, session_id: str) -> asyncio.Lock:
+        lock = self._locks.get(session_id)
+        if lock is None:
+            lock = self._locks[session_id] = asyncio.Lock()
+        return lock
 
     def warm(self, handle: SessionHandle) -> None:
         """Begin to make the session's sandbox, so that the first call need not wait for all of
@@ -78,15 +111,52 @@ class Hands:
             await asyncio.wait({task})
         return await self._furnished(handle)
 
-    async def run(self, session_id: str, call: OpenCall, sandbox: Sandbox) -> list[Draft]:
+    def arrival(self, state: SessionState, sandbox: Sandbox) -> list[Draft]:
+        """What has to be in the log before a call runs in this sandbox."""
+        restored = None
+        if self._restorer is not None:
+            restored = self._restorer.moment(state.session_id, sandbox)
+        event = arrival(
+            state,
+            identity=sandbox.identity,
+            boot=sandbox.boot,
+            ended=sandbox.ended,
+            restored=restored,
+        )
+        return [] if event is None else [Draft(event)]
+
+    async def run(self, handle: SessionHandle, call: OpenCall, sandbox: Sandbox) -> list[Draft]:
         """Run the call, or take up the run that a dead server left behind."""
+        state = await handle.state()
+        asked = ToolCall(id=call.id, name=call.name, input=call.input)
         try:
-            outcome = await sandbox.call(ToolCall(id=call.id, name=call.name, input=call.input))
+            outcome = await sandbox.call(asked)
         except SandboxLost as error:
-            log.warning("sandbox of %s was lost: %s", session_id, error)
-            return [Draft(SandboxAttached(sandbox_id=None)), tool_error(call, LOST)]
+            log.warning("sandbox of %s was lost: %s", handle.session_id, error)
+            again = await self._again(handle, state.sandbox_id)
+            if again is None:
+                return [Draft(SandboxAttached(sandbox_id=None)), tool_error(call, LOST)]
+            try:
+                # Its journal knows whether the call was begun: it never runs twice.
+                sandbox, outcome = again, await again.call(asked)
+            except SandboxLost:
+                return [Draft(SandboxAttached(sandbox_id=None)), tool_error(call, LOST)]
         content = await offload(sandbox, call.id, outcome.content)
-        return [tool_result(call, content, is_error=outcome.is_error)]
+        # It may have been stopped and started under the call.
+        anew = self.arrival(state, sandbox) if sandbox.identity == state.sandbox_id else []
+        told = [state.sandbox_note, *(draft.event.note for draft in anew if _attaches(draft.event))]
+        notes = [{"type": "text", "text": note} for note in dict.fromkeys(filter(None, told))]
+        result = tool_result(call, [*notes, *content], is_error=outcome.is_error)
+        return [*anew, replace(result, private={"sandbox": True})]
+
+    async def _again(self, handle: SessionHandle, identity: str | None) -> Sandbox | None:
+        """The same sandbox, if it was only stopped."""
+        try:
+            sandbox = await self.attach(handle)
+        except SandboxUnavailable as error:
+            log.warning("the sandbox of %s does not come back: %s", handle.session_id, error)
+            return None
+        return sandbox if sandbox.identity == identity else None
 
     async def shorten(self, handle: SessionHandle, call: OpenCall, content: Content) -> Content:
         """What a tool gave that did not run in the sandbox; if it is too long, its whole text is
@@ -114,8 +184,14 @@ class Hands:
         task = self._warming.get(session_id)
         if task is not None:
             await asyncio.wait({task})
+        await self.discard(session_id)
+
+    async def discard(self, session_id: str) -> None:
+        """Remove the session's sandbox and what is kept of it; the next call gets a fresh one."""
         self._furnishing.forget(session_id)
         await self._provider.remove(session_id)
+        if self._restorer is not None:
+            await self._restorer.forget(session_id)
 
     async def close(self) -> None:
         """Stop preparing sandboxes."""
@@ -125,14 +201,13 @@ class Hands:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def attached(sandbox: Sandbox) -> Draft:
-    """The note that precedes the first call in a sandbox the log does not know yet."""
-    return Draft(SandboxAttached(sandbox_id=sandbox.identity))
+def lost(call: OpenCall, arrival: Sequence[Draft]) -> list[Draft]:
+    """The call may have begun in a sandbox that is gone; what arrived takes its place."""
+    return [*arrival, tool_error(call, LOST)]
 
 
-def lost(call: OpenCall, sandbox: Sandbox) -> list[Draft]:
-    """The call may have begun in a sandbox that is gone; ``sandbox`` takes its place."""
-    return [attached(sandbox), tool_error(call, LOST)]
+def _attaches(event: object) -> TypeGuard[SandboxAttached]:
+    return isinstance(event, SandboxAttached)
 
 
 def unavailable(call: OpenCall, error: SandboxUnavailable) -> list[Draft]:

@@ -5,15 +5,20 @@ file by :mod:`freehold.sandbox.channel` and started as the sandbox's main proces
 
     toolbox.pyz serve --state DIR --socket PATH --workdir DIR [--outputs DIR] [--idle-exit SECONDS]
     toolbox.pyz connect --socket PATH
+    toolbox.pyz pack --roots DIR:DIR --limit BYTES
+    toolbox.pyz unpack --roots DIR:DIR --limit BYTES
 
 ``serve`` listens on a unix socket and keeps a journal of tool calls in the state directory;
-``connect`` relays its standard input and output to that socket. Over the stream go frames: one
-JSON object a line, requests with a ``rid`` and replies, in any order, with the same ``rid``.
+``connect`` relays its standard input and output to that socket; ``pack`` writes the agent's own
+files to its standard output, ``unpack`` makes what it reads (:mod:`.archive`). Over the stream go
+frames: one JSON object a line, requests with a ``rid`` and replies, in any order, with the same
+``rid``.
 
 ======== ============================ ===========================================================
 ``op``   fields                       ``result``
 ======== ============================ ===========================================================
-hello                                 ``protocol``, ``identity``, ``workdir``, ``outputs``
+hello                                 ``protocol``, ``identity``, ``boot`` (another one with each
+                                      start), ``workdir``, ``outputs``
 ping                                  ``{}``
 call     ``id``, ``name``, ``input``  ``content``, ``is_error``
 cancel   ``id``                       ``{}``
@@ -26,6 +31,8 @@ mkdir    ``path``                     ``{}``; with its parents, unless it is the
 delete   ``path``                     ``{}``; a file, or a folder with all it holds
 list     ``path``, ``limit``          ``files``: ``path``, ``size``, ``modified`` (seconds),
                                       ``sha256`` of each regular file
+rest                                  ``resting``: false while a call runs; else the toolbox
+                                      asks what runs to end, and ends
 shutdown                              ``{}``; then the toolbox ends
 ======== ============================ ===========================================================
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,9 +17,10 @@ from docker.errors import DockerException
 from freehold.core.events import Json
 from freehold.core.packages import Packages
 from freehold.errors import ConfigurationError, SandboxLost, SandboxUnavailable
+from freehold.ports.checkpoints import Awake
 from freehold.ports.sandbox import Finding, Layout, Sandbox, SandboxSpec
 from freehold.sandbox.docker import check as checking
-from freehold.sandbox.docker import cleanup
+from freehold.sandbox.docker import cleanup, resting
 from freehold.sandbox.docker.container import LAYOUT, Recipe, inspect
 from freehold.sandbox.docker.engine import Engine, refused
 from freehold.sandbox.docker.gate import Gate, GateSettings
@@ -125,6 +126,7 @@ class DockerSandboxProvider:
                 memory=settings.sandbox_memory,
                 cpus=settings.sandbox_cpus,
                 pids=settings.sandbox_pids,
+                disk=settings.sandbox_disk,
                 network=settings.sandbox_network,
                 runtime=settings.sandbox_runtime,
                 root=settings.sandbox_root,
@@ -211,6 +213,22 @@ class DockerSandboxProvider:
                 await self.gate.forget(sandbox.container)
             await self._forget(session_id)
             await cleanup.remove_session(self._engine, self.owner, session_id, self._image)
+
+    async def present(self) -> Sequence[Awake]:
+        """The sessions' containers; see :class:`freehold.ports.checkpoints.Resting`."""
+        return await resting.present(self._engine, self.owner, self._image)
+
+    async def rest(self, session_id: str) -> bool:
+        """Stop the session's container; see :class:`freehold.ports.checkpoints.Resting`."""
+        async with self._lock(session_id):
+            current = self._sandboxes.get(session_id)
+            name = container_name(self.owner, session_id)
+            if not await resting.rest(self._opener, name, current):
+                return False
+            if current is not None and self.gate is not None:
+                await self.gate.forget(current.container)
+            await self._forget(session_id)
+            return True
 
     async def sweep(self, keep: Container[str]) -> list[str]:
         """Delete containers of sessions not in ``keep``; see the port.
