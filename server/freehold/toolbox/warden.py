@@ -64,6 +64,10 @@ class Warden:
                 self._reasons = []
             self._calls += 1
         self._wanted.set()
+        if self.alone and cgroup.crowded():
+            # What an earlier call left behind has grown: this one could not start anything.
+            self._clear_crowd()
+            time.sleep(_STEP)
 
     def end(self) -> str:
         """A call has ended; what the model is to know of what was done about it."""
