@@ -17,7 +17,7 @@ from freehold.settings import Settings
 from tests.api.conftest import said, turn
 from tests.crash.support import until
 from tests.docker_engine import MakeProvider, providers
-from tests.support.running import Served, serve_app
+from tests.support.running import serve_app
 
 pytestmark = pytest.mark.docker
 

@@ -11,11 +11,11 @@ import time
 from typing import Any
 
 import pytest
+from tests.docker_engine import MakeProvider, container_of, output, run, text_of
 
 from freehold.core.events import Json
 from freehold.ports.sandbox import Sandbox, SandboxSpec, ToolCall, ToolOutcome
 from freehold.sandbox.docker.hardening import Limits
-from tests.docker_engine import MakeProvider, container_of, output, run, text_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
 
