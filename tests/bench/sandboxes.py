@@ -21,7 +21,7 @@ from freehold.sandbox.docker import DockerSandboxProvider
 from freehold.sandbox.image_definition import DEFAULT_TAG
 from tests.bench.common import Listener, freehold, http, make_agent, make_session, ms
 
-ROUNDS = 5
+ROUNDS = 3
 LIMIT = 4 << 30
 
 CONTENTS = {
