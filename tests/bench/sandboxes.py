@@ -91,12 +91,12 @@ async def kept(
     fresh = SandboxSpec("sesn_fresh")
     for _ in range(ROUNDS):
         begun = time.perf_counter()
-        size = await blobs.put("checkpoints/bench", sandbox.pack(LIMIT))
+        size = await blobs.put("checkpoints/bench000000000001", sandbox.pack(LIMIT))
         packs.append(time.perf_counter() - begun)
         await provider.remove(fresh.session_id)
         begun = time.perf_counter()
         other = await provider.acquire(fresh)
-        async with blobs.open("checkpoints/bench") as chunks:
+        async with blobs.open("checkpoints/bench000000000001") as chunks:
             await other.unpack(_of(chunks), LIMIT)
         await bash(other, "true")
         unpacks.append(time.perf_counter() - begun)
