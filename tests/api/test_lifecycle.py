@@ -80,7 +80,9 @@ def bash(sdk: Anthropic, session: str, command: str) -> list[str]:
 
 
 def container(client: Any, session: str) -> Any:
-    (found,) = [c for c in client.containers.list(all=True) if c.name.endswith(session)]
+    (found,) = [
+        c for c in client.containers.list(all=True, ignore_removed=True) if c.name.endswith(session)
+    ]
     return found
 
 

@@ -90,7 +90,11 @@ class Play:
         assert set(lines) <= {*self.done, *self.perhaps}
 
     def container(self, client: Any) -> Any:
-        (found,) = [c for c in client.containers.list(all=True) if c.name.endswith(self.session)]
+        (found,) = [
+            c
+            for c in client.containers.list(all=True, ignore_removed=True)
+            if c.name.endswith(self.session)
+        ]
         return found
 
 
@@ -130,7 +134,13 @@ def test_server_killed_while_it_stops_keeps_and_starts_again(
     play.check()
     play.sdk.beta.sessions.delete(play.session)
     until(
-        lambda: not [c for c in docker_client.containers.list(all=True) if play.session in c.name]
+        lambda: (
+            not [
+                c
+                for c in docker_client.containers.list(all=True, ignore_removed=True)
+                if play.session in c.name
+            ]
+        )
     )
 
 
