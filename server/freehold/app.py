@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 
 from fastapi import FastAPI
 
@@ -25,9 +26,14 @@ from freehold.harness.credentials import Keyring
 from freehold.harness.driver import Driver
 from freehold.harness.egress import Egress
 from freehold.harness.intake import Intake
+from freehold.harness.keeping import Rules
 from freehold.harness.mcp import McpTools
 from freehold.harness.memory_mounts import MemoryMounts
-from freehold.harness.repositories import RepositoryFurnisher, RepositoryGrants
+from freehold.harness.repositories import (
+    RepositoryFurnisher,
+    RepositoryGrants,
+    RepositorySkillFinder,
+)
 from freehold.harness.sessions import Sessions
 from freehold.harness.skills import SkillFurnisher
 from freehold.harness.uploads import Uploads
@@ -44,6 +50,7 @@ from freehold.running import Running
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
 from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.settings import Settings
+from freehold.store.checkpoints import SqlCheckpoints
 from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
@@ -51,6 +58,7 @@ from freehold.store.file_library import FileLibrary
 from freehold.store.memory_copies import SqlMemoryCopies
 from freehold.store.memory_files import SqlMemoryFiles
 from freehold.store.outputs import SqlOutputs
+from freehold.store.repository_skills import SqlRepositorySkills
 from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.session_resources import SqlRepositoryTokens
 from freehold.store.skill_source import DatabaseSkills
@@ -155,6 +163,7 @@ def create_app(
         seconds=settings.git_timeout,
         keep_days=settings.git_cache_days,
     )
+    checkpoints = SqlCheckpoints(database, blobs, clock, timedelta(days=settings.sandbox_keep_days))
     relay = model if isinstance(model, Relay) else None
     web = web or build_web(settings, relay)
     variables = VaultVariables(SqlVariables(database, sealer), sandboxes)
@@ -175,6 +184,7 @@ def create_app(
         validator=CredentialValidator(keyring, HttpMcpProber(http)),
         files=files,
     )
+    found_skills = RepositorySkillFinder(repositories, tokens, SqlRepositorySkills(database))
     memories = MemoryMounts(SqlMemoryFiles(database, clock), SqlMemoryCopies(database))
     driver = Driver(
         egress=egress,
@@ -197,15 +207,17 @@ def create_app(
             Uploads(files, clock, possible=sandboxes.unfurnishable() is None),
             memories,
             RepositoryFurnisher(repositories, tokens),
-            SkillFurnisher(DatabaseSkills(database)),
+            SkillFurnisher(DatabaseSkills(database), found_skills),
             *furnishers,
         ],
         outputs=outputs or SqlOutputs(database, files),
         files=files,
         around_calls=memories,
+        checkpoints=checkpoints,
+        rules=_rules(settings),
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
-    upkeep = Upkeep(event_log, files, repositories, clock)
+    upkeep = Upkeep(event_log, files, checkpoints, repositories, clock)
 
     running = Running(
         event_log=event_log,
@@ -218,10 +230,20 @@ def create_app(
         services=services,
         blobs=blobs,
         # In the order in which they are closed.
-        parts=(egress, driver, web, sandboxes, model, files, blobs, database),
+        parts=(egress, driver, found_skills, web, sandboxes, model, files, blobs, database),
     )
     app = FastAPI(title="Freehold", version=__version__, lifespan=running.lifespan)
     app.state.model = model
     app.state.sandboxes = sandboxes
     api.install(app, services)
     return app
+
+
+def _rules(settings: Settings) -> Rules:
+    idle_stop = settings.sandbox_idle_stop
+    return Rules(
+        idle_stop=timedelta(seconds=idle_stop) if idle_stop else None,
+        keep=timedelta(days=settings.sandbox_keep_days),
+        every=timedelta(seconds=settings.checkpoint_every),
+        largest=settings.checkpoint_max_mb << 20,
+    )

@@ -252,6 +252,14 @@ class TooManyFiles(SandboxError):
     """A folder of a sandbox holds more than is looked at; the message has the number."""
 
 
+class ArchiveTooLarge(SandboxError):
+    """A sandbox holds more than an archive of it may; the message has the limit."""
+
+
+class ArchiveBroken(SandboxError):
+    """An archive of a sandbox's files cannot be read."""
+
+
 class FileChanged(SandboxError):
     """A file of a sandbox changed while it was read."""
 

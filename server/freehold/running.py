@@ -75,11 +75,14 @@ class Running:
             self.services.streams.close()
 
     def _background(self) -> dict[str, Coroutine[Any, Any, None]]:
-        return {
+        work: dict[str, Coroutine[Any, Any, None]] = {
             "dispatcher": self.dispatcher.serve(self.driver.wake),
             "timers": self.timers.run(),
             "upkeep": self.upkeep.run(),
         }
+        if self.driver.keeper is not None:
+            work["keeper"] = self.driver.keeper.run()
+        return work
 
     async def _sweep_sandboxes(self) -> None:
         """Remove what a server that died left behind."""

@@ -169,6 +169,37 @@ class Settings(BaseSettings):
     sandbox_memory: str = Field(default="2g", description="Memory limit of a sandbox.")
     sandbox_cpus: float = Field(default=1.0, gt=0, description="CPU limit of a sandbox, in cores.")
     sandbox_pids: int = Field(default=512, ge=16, description="Process limit of a sandbox.")
+    sandbox_disk: str = Field(
+        default="10g",
+        description="What the agent's files in a Docker sandbox may take; 0: all there is. What "
+        "goes beyond it is ended within seconds; see `docs/SECURITY.md`.",
+    )
+    sandbox_idle_stop: float = Field(
+        default=900.0,
+        ge=0,
+        description="Seconds without a tool call after which a Docker sandbox is stopped, "
+        "background processes included; its files stay, and the next call starts it again. 0: "
+        "never.",
+    )
+    sandbox_keep_days: float = Field(
+        default=30.0,
+        gt=0,
+        description="Days from its creation for which a Docker sandbox and its checkpoint are "
+        "kept; a later message gets a fresh sandbox.",
+    )
+    checkpoint_every: float = Field(
+        default=60.0,
+        ge=0,
+        description="Least seconds between two checkpoints of a session's workspace and outputs, "
+        "which are taken when a turn has ended, and restored when the container is lost. Docker "
+        "only.",
+    )
+    checkpoint_max_mb: int = Field(
+        default=1024,
+        ge=0,
+        description="Largest workspace and outputs, in MiB, that checkpoints are taken of; 0: "
+        "none are.",
+    )
     sandbox_network: str = Field(
         default="gate",
         description="Network of the Docker sandboxes. `gate`: what leaves them goes through the "

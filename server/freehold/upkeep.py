@@ -10,6 +10,7 @@ from datetime import timedelta
 from freehold.errors import BlobsUnavailable
 from freehold.git import GitCache
 from freehold.ports.clock import Clock
+from freehold.store.checkpoints import SqlCheckpoints
 from freehold.store.event_log import SqlEventLog
 from freehold.store.file_library import FileLibrary
 
@@ -27,13 +28,14 @@ class Upkeep:
 
     event_log: SqlEventLog
     files: FileLibrary
+    checkpoints: SqlCheckpoints
     repositories: GitCache
     clock: Clock
 
     async def run(self) -> None:
         """Round after round, until cancelled. What fails is logged and tried again."""
         while True:
-            for step in (self._sessions, self._files, self._repositories):
+            for step in (self._sessions, self._files, self._checkpoints, self._repositories):
                 try:
                     await step()
                 except (BlobsUnavailable, OSError) as error:
@@ -48,6 +50,10 @@ class Upkeep:
     async def _files(self) -> None:
         if removed := await self.files.expire() + await self.files.sweep():
             log.info("removed the contents of %d files that expired or were deleted", removed)
+
+    async def _checkpoints(self) -> None:
+        if removed := await self.checkpoints.sweep():
+            log.info("removed the contents of %d checkpoints", removed)
 
     async def _repositories(self) -> None:
         await self.repositories.sweep()

@@ -102,7 +102,8 @@ class World:
 
     def bash(self, session_id: str, command: str) -> str:
         results = [e for e in self.events(session_id, command) if e.type == "agent.tool_result"]
-        text: str = results[-1].content[0].text
+        # Before it may stand what became of the sandbox.
+        text: str = results[-1].content[-1].text
         return text
 
 

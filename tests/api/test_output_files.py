@@ -11,6 +11,7 @@ from anthropic import Anthropic
 
 from freehold.sandbox.process import bubblewrap_works
 from tests.api.conftest import said, turn
+from tests.crash.support import until
 from tests.support.running import ServerProcess
 
 OUT = "/mnt/session/outputs"
@@ -85,6 +86,9 @@ def test_a_killed_server_keeps_each_output_once(tmp_path: Path) -> None:
             sdk.beta.sessions.events.send(session, events=[said(text)])
             server.kill()
             server.start()
+        # Killed before the model has answered, a request is made anew with what was said since,
+        # and the scripted model does what the last message says: that must still be the command.
+        until(lambda: sdk.beta.sessions.retrieve(session).status == "idle")
         bash(sdk, session, "true")
         names = [file.filename for file in files(sdk, session).values()]
         assert sorted(names) == ["1", "2", "3", "4"]

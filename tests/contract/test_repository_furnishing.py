@@ -21,11 +21,11 @@ from freehold.git import GitCache, GitNetwork
 from freehold.harness.repositories import (
     RepositoryFurnisher,
     RepositoryGrants,
-    RepositorySkills,
+    RepositorySkillFinder,
 )
 from freehold.ports.log import SessionSpec
-from freehold.ports.repositories import RepositorySkill
 from freehold.ports.sandbox import Sandbox, SandboxProvider, SandboxSpec
+from freehold.ports.skills import RepositorySkill
 from freehold.sandbox.process import ProcessSandboxProvider, bubblewrap_works
 from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.store.database import Database
@@ -282,16 +282,16 @@ async def test_skills_stay_what_they_were_at_the_start(
     bad = world.mount("ada/none", mount_path="/workspace/none")
     session = f"sesn_{host.port}"
     spec = world.spec(world.mount("ada/engine"), bad, session=session)
-    found = RepositorySkills(cache, world.tokens, SqlRepositorySkills(database))
+    found = RepositorySkillFinder(cache, world.tokens, SqlRepositorySkills(database))
     first = await found(spec)
     assert first == [RepositorySkill(f"/workspace/engine/{path}", b"first")]
     host.commit("ada/engine", {path: "second"})
-    later = RepositorySkills(cache, world.tokens, SqlRepositorySkills(database))
+    later = RepositorySkillFinder(cache, world.tokens, SqlRepositorySkills(database))
     assert await later(spec) == first
     assert await SqlRepositorySkills(database).keep(session, []) == first
     assert await found(world.spec(session="sesn_none")) == ()
     await found.close()
-    slow = RepositorySkills(cache, world.tokens, SqlRepositorySkills(database), patience=0)
+    slow = RepositorySkillFinder(cache, world.tokens, SqlRepositorySkills(database), patience=0)
     spec = world.spec(world.mount("ada/engine"), session=f"{session}b")
     assert await slow(spec) == []
     await slow.close()

@@ -296,6 +296,10 @@ class SandboxAttached(_Event):
 
     type: Literal["sandbox.attached"] = "sandbox.attached"
     sandbox_id: str | None
+    boot: str | None = None
+    """The run of its processes."""
+    note: str | None = None
+    """What the model is told of it with the next result of a call."""
 
 
 class CallStarted(_Event):

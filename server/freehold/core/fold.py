@@ -89,7 +89,8 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
         case AgentToolUse() | AgentMcpToolUse() | AgentCustomToolUse():
             return {"calls": (*state.calls, _opened(record, record.event))}
         case AgentToolResult(tool_use_id=call_id, is_error=failed):
-            return _closed(state, call_id) | _searched(state, call_id, failed)
+            ran = _ran_in_sandbox(record)
+            return _closed(state, call_id) | _searched(state, call_id, failed) | ran
         case AgentMcpToolResult(mcp_tool_use_id=call_id):
             return _closed(state, call_id)
         case UserCustomToolResult(custom_tool_use_id=call_id):
@@ -176,8 +177,14 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             return {"deleted": True, **_ended(state, record)}
         case AgentThreadContextCompacted():
             return {"context_full": False, "compactions": state.compactions + 1}
-        case SandboxAttached(sandbox_id=sandbox_id):
-            return {"sandbox_id": sandbox_id}
+        case SandboxAttached(sandbox_id=sandbox_id, boot=boot, note=note):
+            # What was to be told of the last one is still so: it was, before this one came.
+            untold = [text for text in (state.sandbox_note, note) if text]
+            return {
+                "sandbox_id": sandbox_id,
+                "sandbox_boot": boot,
+                "sandbox_note": "\n".join(dict.fromkeys(untold)) or None,
+            }
         case _:
             return {}
 
@@ -213,6 +220,12 @@ def _searched(state: SessionState, call_id: str, failed: bool | None) -> dict[st
         return {}
     count = state.usage.web_search_requests + 1
     return {"usage": state.usage.model_copy(update={"web_search_requests": count})}
+
+
+def _ran_in_sandbox(record: Record) -> dict[str, Any]:
+    if not (record.private or {}).get("sandbox"):
+        return {}
+    return {"sandbox_used": record.seq, "sandbox_note": None}
 
 
 def _sampled(state: SessionState, record: Record, end: ModelRequestEnd) -> dict[str, Any]:

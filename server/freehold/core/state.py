@@ -144,6 +144,12 @@ class SessionState(_Model):
     """Credentials of which the log says that the environment shuts their hosts out."""
     sandbox_id: str | None = None
     """The sandbox that the newest tool calls ran in."""
+    sandbox_boot: str | None = None
+    """The run of its processes that they ran in."""
+    sandbox_note: str | None = None
+    """What the model has still to be told of it."""
+    sandbox_used: int = 0
+    """The record with the newest result of a call that ran in a sandbox."""
     usage: Usage = Usage()
     active_micros: int = 0
     """Time spent running, without the present run."""

@@ -26,14 +26,17 @@ from freehold.harness.backoff import Backoff
 from freehold.harness.egress import Egress
 from freehold.harness.furnishing import Furnishing
 from freehold.harness.judge import Judge
+from freehold.harness.keeping import Keeper, Rules
 from freehold.harness.mcp import LOST, McpTools
 from freehold.harness.memory_mounts import AroundCalls
 from freehold.harness.model_turn import Sampler
 from freehold.harness.outputs import Harvester
+from freehold.harness.restoring import Restorer
 from freehold.harness.sessions import Fenced, SessionGone, SessionHandle, Sessions
-from freehold.harness.tools import Hands, attached, lost, unavailable
+from freehold.harness.tools import Hands, lost, unavailable
 from freehold.harness.variables import VaultVariables
 from freehold.harness.web import WebTools, is_web_call
+from freehold.ports.checkpoints import Checkpoints, Resting
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout, Subscription
 from freehold.ports.files import FileReader
@@ -126,13 +129,29 @@ class Driver:
         around_calls: AroundCalls | None = None,
         egress: Egress | None = None,
         variables: VaultVariables | None = None,
+        checkpoints: Checkpoints | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self._log = log
         self._sessions = sessions
         furnishing = Furnishing(furnishers)
-        self._hands = Hands(sandboxes, furnishing, around_calls, egress)
+        rules = rules or Rules(idle_stop=None)
+        restorer = None if checkpoints is None else Restorer(checkpoints, rules.largest)
+        self._hands = Hands(sandboxes, furnishing, around_calls, egress, restorer)
         self._around_calls = around_calls
         self._variables = variables
+        self.keeper: Keeper | None = None
+        """Looks after sandboxes that can be stopped."""
+        if checkpoints is not None and isinstance(sandboxes, Resting):
+            self.keeper = Keeper(
+                provider=sandboxes,
+                hands=self._hands,
+                log=log,
+                sessions=sessions,
+                clock=clock,
+                checkpoints=checkpoints,
+                rules=rules,
+            )
         self._harvester = None if outputs is None else Harvester(outputs)
         catalog = catalog or Catalog()
         self._web = WebTools(web, log, catalog)
@@ -156,6 +175,8 @@ class Driver:
 
     async def close(self) -> None:
         """Let go of what is being prepared."""
+        if self.keeper is not None:
+            await self.keeper.close()
         await self._hands.close()
         await self._mcp.close()
 
@@ -216,6 +237,8 @@ class Driver:
         if pen.state.abandoned:
             await self._let_go(handle.session_id)
             self._sessions.forget(handle.session_id)
+        elif self.keeper is not None and pen.state.sandbox_used > 0:
+            self.keeper.turn_ended(handle.session_id)
 
     @property
     def _harvests(self) -> bool:
@@ -244,10 +267,11 @@ class Driver:
             return
         if sandbox.identity != known:
             return
-        if self._around_calls is not None:
-            await self._around_calls.settle(await handle.spec(), sandbox)
-        if self._harvester is not None:
-            await self._harvester.harvest(await handle.spec(), sandbox)
+        async with self._hands.using(handle.session_id):
+            if self._around_calls is not None:
+                await self._around_calls.settle(await handle.spec(), sandbox)
+            if self._harvester is not None:
+                await self._harvester.harvest(await handle.spec(), sandbox)
 
     async def _let_go(self, session_id: str) -> None:
         await self._mcp.forget(session_id)
@@ -291,7 +315,8 @@ class Driver:
                 return await self._run_mcp(job, work.call)
             if is_web_call(work.call):
                 return await self._web.run(job.handle, work.call)
-            return await self._run_tool(job, work.call)
+            async with self._hands.using(job.handle.session_id):
+                return await self._run_tool(job, work.call)
         if isinstance(work, Compact):
             return await self._sampler.compact(job.handle, job.state)
         spec = await job.handle.spec()
@@ -317,13 +342,14 @@ class Driver:
         except SandboxUnavailable as error:
             log.warning("no sandbox for %s: %s", job.handle.session_id, error)
             return unavailable(call, error)
-        if job.state.sandbox_id != sandbox.identity:
-            never_begun = call.seq > job.found
-            if job.state.sandbox_id is not None and not never_begun:
-                return lost(call, sandbox)
+        arrival = self._hands.arrival(job.state, sandbox)
+        if job.state.sandbox_id not in (None, sandbox.identity) and call.seq <= job.found:
+            return lost(call, arrival)
+        troubles = self._hands.troubles(job.handle.session_id)
+        if arrival or troubles:
             # Before the call: should the sandbox be lost, the log knows that it may have run.
             async with self._log.transaction() as tx:
                 pen = await self._pen(job.handle, tx)
-                pen.write(attached(sandbox), *self._hands.troubles(job.handle.session_id))
+                pen.write(*arrival, *troubles)
                 await job.handle.save(tx, pen)
         return await self._hands.run(job.handle, call, sandbox)

@@ -29,13 +29,13 @@ from freehold.ports.egress import Grants, Injection
 from freehold.ports.log import SessionSpec
 from freehold.ports.repositories import (
     FetchedRepository,
-    RepositorySkill,
     RepositorySkillStore,
     RepositorySource,
     RepositoryTokens,
     WantedRepository,
 )
 from freehold.ports.sandbox import Placed, Root, Sandbox, ToolCall
+from freehold.ports.skills import RepositorySkill
 
 log = logging.getLogger(__name__)
 
@@ -187,7 +187,7 @@ git -c core.hooksPath=/dev/null reset --quiet --hard
         raise RepositoryError("checkout", f"{url} could not be checked out: {reason}")
 
 
-class RepositorySkills:
+class RepositorySkillFinder:
     """Finds the skills that a session's repositories bring along (spec 9.2), once a session.
 
     Args:

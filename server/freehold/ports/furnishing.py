@@ -33,7 +33,9 @@ class Furnisher(Protocol):
         completed: a new one (``fresh``), one that a server before this one furnished, one whose
         session was updated. It may have been broken off half way before, and is asked again: what
         is there already must do no harm. What the agent may change is put only into ``fresh``
-        ones. No call was begun in a ``fresh`` sandbox.
+        ones. No call was begun in a ``fresh`` sandbox; but where one takes the place of another
+        that was lost, the agent's files of that one may have been restored into its working
+        directory and its outputs folder, and what is there already is the agent's.
 
         What is returned is what the session goes on without: ``error`` objects of its
         ``session.error`` events (spec 6.8).

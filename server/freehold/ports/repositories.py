@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from freehold.core.events import Json
+from freehold.ports.skills import RepositorySkill
 
 
 @dataclass(frozen=True)
@@ -71,15 +72,6 @@ class RepositorySource(Protocol):
             RepositoryError: what was fetched is not here any more.
         """
         ...
-
-
-@dataclass(frozen=True)
-class RepositorySkill:
-    """The ``SKILL.md`` of a skill in a mounted repository (spec 9.2)."""
-
-    path: str
-    """Its absolute path in the sandbox: ``…/.claude/skills/<name>/SKILL.md``."""
-    content: bytes
 
 
 class RepositorySkillStore(Protocol):

@@ -151,6 +151,20 @@ class Sandbox(Protocol):
         ...
 
     @property
+    def boot(self) -> str:
+        """Names the present run of its processes: another one after they all ended, as when it
+        was stopped and started again with the files it had."""
+        ...
+
+    @property
+    def ended(self) -> str | None:
+        """Why the run before this one ended, where that is known and nobody wished it.
+
+        Half a sentence, for the model.
+        """
+        ...
+
+    @property
     def layout(self) -> Layout:
         """Its paths."""
         ...

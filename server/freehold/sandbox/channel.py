@@ -201,6 +201,7 @@ class ToolboxSandbox:
         self._connection: _Connection | None = None
         self._connecting = asyncio.Lock()
         self._identity: str | None = None
+        self._boot = ""
         self._layout = Layout()
         self._lost: str | None = None
         self._varied: dict[str, str] = {}
@@ -224,6 +225,16 @@ class ToolboxSandbox:
         """Names this sandbox's file system and journal."""
         assert self._identity is not None  # noqa: S101 - set by `open`
         return self._identity
+
+    @property
+    def boot(self) -> str:
+        """Names the present run of its processes; none for toolboxes of an earlier version."""
+        return self._boot
+
+    @property
+    def ended(self) -> str | None:
+        """Why the run before this one ended, where that is known."""
+        return None
 
     @property
     def layout(self) -> Layout:
@@ -358,6 +369,14 @@ class ToolboxSandbox:
         """
         await self._request({"op": "ping"})
 
+    async def rest(self) -> bool:
+        """Have the toolbox end unless a call runs in it; whether it does.
+
+        Raises:
+            SandboxLost: it is gone already.
+        """
+        return bool((await self._request({"op": "rest"}))["resting"])
+
     async def shutdown(self) -> None:
         """Have the toolbox end, and with it whatever the agent left running.
 
@@ -428,6 +447,7 @@ class ToolboxSandbox:
         if self._identity is not None and hello["identity"] != self._identity:
             raise SandboxLost("another sandbox has taken its place")
         self._identity = hello["identity"]
+        self._boot = hello.get("boot", "")
         self._layout = Layout(
             workdir=hello["workdir"], outputs=hello["outputs"] or self._layout.outputs
         )

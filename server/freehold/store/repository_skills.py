@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from freehold.ports.repositories import RepositorySkill
+from freehold.ports.skills import RepositorySkill
 from freehold.store.database import Database
 from freehold.store.tables import session_repository_skills
 

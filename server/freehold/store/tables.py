@@ -376,3 +376,17 @@ session_repository_skills = sa.Table(
     # Path in the sandbox and content (base64) of each SKILL.md, as it was at the start.
     sa.Column("skills", sa.JSON, nullable=False),
 )
+
+session_checkpoints = sa.Table(
+    "session_checkpoints",
+    metadata,
+    sa.Column("session_id", sa.String(64), primary_key=True),
+    # Key of the archive of the sandbox's files.
+    sa.Column("blob", sa.String(200), nullable=False, index=True),
+    # How far the session's log was.
+    sa.Column("seq", sa.BigInteger, nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    # When the first checkpoint of these files was taken; they are kept so long after it.
+    sa.Column("began_at", Moment, nullable=False, index=True),
+)

@@ -5,15 +5,20 @@ file by :mod:`freehold.sandbox.channel` and started as the sandbox's main proces
 
     toolbox.pyz serve --state DIR --socket PATH --workdir DIR [--outputs DIR] [--idle-exit SECONDS]
     toolbox.pyz connect --socket PATH
+    toolbox.pyz pack --roots DIR:DIR --limit BYTES
+    toolbox.pyz unpack --roots DIR:DIR --limit BYTES
 
 ``serve`` listens on a unix socket and keeps a journal of tool calls in the state directory;
-``connect`` relays its standard input and output to that socket. Over the stream go frames: one
-JSON object a line, requests with a ``rid`` and replies, in any order, with the same ``rid``.
+``connect`` relays its standard input and output to that socket; ``pack`` writes the agent's own
+files to its standard output, ``unpack`` makes what it reads (:mod:`.archive`). Over the stream go
+frames: one JSON object a line, requests with a ``rid`` and replies, in any order, with the same
+``rid``.
 
 ======== ============================ ===========================================================
 ``op``   fields                       ``result``
 ======== ============================ ===========================================================
-hello                                 ``protocol``, ``identity``, ``workdir``, ``outputs``
+hello                                 ``protocol``, ``identity``, ``boot`` (another one with each
+                                      start), ``workdir``, ``outputs``
 ping                                  ``{}``
 call     ``id``, ``name``, ``input``  ``content``, ``is_error``
 cancel   ``id``                       ``{}``
@@ -31,6 +36,8 @@ survey   ``path``, ``limit``,         ``files`` (path within, digest or null), `
 exchange ``path``, ``changes``:       ``results``: ``done``, ``changed``, or ``blocked`` and why, of
          path within, digest,         each
          ``data`` (base64 or null)
+rest                                  ``resting``: false while a call runs; else the toolbox
+                                      asks what runs to end, and ends
 shutdown                              ``{}``; then the toolbox ends
 environ- ``variables``                ``{}``; what the shell has besides its own environment from
 ment                                  its next command on, in the place of what was said before

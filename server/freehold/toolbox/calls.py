@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 from .cancelling import Cancellation
+from .cgroup import hits, told
 from .journal import Journal
-from .outcomes import Outcome, failure
+from .outcomes import Outcome, failure, noted
 from .tools import Tools
+from .warden import Warden
 
 Answer = Callable[[Outcome], None]
 
@@ -23,9 +25,11 @@ class _Running:
 class Calls:
     """The calls that run now, and the journal of all."""
 
-    def __init__(self, tools: Tools, journal: Journal) -> None:
+    def __init__(self, tools: Tools, journal: Journal, warden: Warden) -> None:
         self._tools = tools
         self._journal = journal
+        self._warden = warden
+        self._resting = False
         self._lock = threading.Lock()
         self._running: dict[str, _Running] = {}
         self._unkept: dict[str, Outcome] = {}
@@ -35,9 +39,20 @@ class Calls:
         """Whether any call is running."""
         return bool(self._running)
 
-    def call(self, call_id: str, name: str, given: Any, answer: Answer) -> None:
-        """Have ``answer`` told the outcome: the one there is, or of the run that this begins."""
+    def rest(self) -> bool:
+        """Begin no call any more; ``False`` if one is running, and then nothing changes."""
         with self._lock:
+            self._resting = not self._running
+            return self._resting
+
+    def call(self, call_id: str, name: str, given: Any, answer: Answer) -> None:
+        """Have ``answer`` told the outcome: the one there is, or of the run that this begins.
+
+        Once at rest nothing is answered: whoever asks will ask again when this one has ended.
+        """
+        with self._lock:
+            if self._resting:
+                return
             running = self._running.get(call_id)
             if running is not None:
                 running.answers.append(answer)
@@ -49,9 +64,11 @@ class Calls:
         if known is not None:
             answer(known)
         elif running is not None:
-            threading.Thread(
-                target=self._run, args=(call_id, name, given, running), daemon=True
-            ).start()
+            try:
+                self._warden.start(self._run, call_id, name, given, running)
+            except RuntimeError:
+                text = f"{name}: the sandbox has no room for another thread; the call did not run"
+                self._finish(call_id, running, failure(text))
 
     def cancel(self, call_id: str) -> None:
         """Stop a call if it is running."""
@@ -66,7 +83,10 @@ class Calls:
             # Without the note it must not run: a second asking could not tell that it had.
             self._finish(call_id, running, failure(f"{name}: the sandbox's disk: {error.strerror}"))
             return
+        self._warden.begin()
+        before = hits()
         outcome = self._tools.run(name, given, running.cancellation)
+        outcome = noted(outcome, told(before, hits()), self._warden.end())
         try:
             self._journal.finished(call_id, outcome)
         except OSError:

@@ -6,15 +6,19 @@ import sys
 
 USAGE = """\
 usage: toolbox serve --state DIR --socket PATH --workdir DIR [--outputs DIR] [--idle-exit SECONDS]
-                     [--stdio yes]
+                     [--stdio yes] [--alone yes] [--disk BYTES]
        toolbox connect --socket PATH
+       toolbox pack|unpack --roots DIR:DIR… --limit BYTES
 
-With --stdio the toolbox's own standard streams are one more connection.
+With --stdio the toolbox's own standard streams are one more connection; with --alone all other
+processes in sight are the agent's, and --disk is what its files may take.
 """
 
 _OPTIONS = {
-    "serve": ({"state", "socket", "workdir"}, {"outputs", "idle-exit", "stdio"}),
+    "serve": ({"state", "socket", "workdir"}, {"outputs", "idle-exit", "stdio", "alone", "disk"}),
     "connect": ({"socket"}, set()),
+    "pack": ({"roots", "limit"}, set()),
+    "unpack": ({"roots", "limit"}, set()),
 }
 
 
@@ -53,6 +57,8 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         command, options = parse(sys.argv[1:] if arguments is None else arguments)
         idle_exit = float(options.get("idle-exit", "0"))
+        disk = int(options.get("disk", "0"))
+        limit = int(options.get("limit", "0"))
     except (UsageError, ValueError) as error:
         sys.stderr.write(f"toolbox: {error}\n{USAGE}")
         sys.exit(2)
@@ -60,6 +66,10 @@ def main(arguments: list[str] | None = None) -> None:
         from .relay import relay  # noqa: PLC0415 - each command pays only for itself
 
         sys.exit(relay(options["socket"]))
+    if command in ("pack", "unpack"):
+        from .archive import main as archive  # noqa: PLC0415
+
+        sys.exit(archive(command, options["roots"].split(":"), limit))
     from .service import serve  # noqa: PLC0415
 
     sys.exit(
@@ -70,5 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
             outputs=options.get("outputs"),
             idle_exit=idle_exit,
             stdio=options.get("stdio") == "yes",
+            alone=options.get("alone") == "yes",
+            disk=disk,
         )
     )

@@ -37,6 +37,8 @@ class Journal:
         """
         os.makedirs(folder, mode=0o700, exist_ok=True)
         path = os.path.join(folder, "journal.jsonl")
+        self.resumed = os.path.exists(path)
+        """Whether it was begun by an earlier process."""
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

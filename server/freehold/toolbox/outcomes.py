@@ -39,3 +39,15 @@ def success(content: str | list[Block]) -> Outcome:
 def failure(text: str) -> Outcome:
     """The outcome of a tool that did not."""
     return {"content": [text_block(text)], "is_error": True}
+
+
+def noted(outcome: Outcome, *notes: str) -> Outcome:
+    """The outcome with notes below its text; empty ones are none."""
+    said = "\n".join(filter(None, notes))
+    if not said:
+        return outcome
+    *others, last = outcome["content"]
+    if last.get("type") != "text":
+        return {**outcome, "content": [*outcome["content"], text_block(said)]}
+    shown = "" if last["text"] == NO_OUTPUT else f"{last['text']}\n"
+    return {**outcome, "content": [*others, text_block(shown + said)]}

@@ -23,6 +23,7 @@ from .journal import Journal, JournalBusy
 from .relay import pump
 from .sockets import bind_unix
 from .tools import Tools, own_environment
+from .warden import Warden
 
 if TYPE_CHECKING:
     from .mirror import Digests
@@ -32,6 +33,7 @@ FRAME_LIMIT = 64 * 1024 * 1024
 
 _CHUNK = 256 * 1024
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SCRATCH = ("/tmp", "/var/tmp")  # noqa: S108 - what else an agent can write to
 _ATTENTION = 1.0
 """Seconds between looks at the clock while nobody is connected."""
 
@@ -47,15 +49,28 @@ class _BadRequest(Exception):
 class Service:
     """Answers the frames of any number of connections."""
 
-    def __init__(self, *, state: str, workdir: str, outputs: str | None) -> None:
+    def __init__(
+        self,
+        *,
+        state: str,
+        workdir: str,
+        outputs: str | None,
+        alone: bool = False,
+        disk: int = 0,
+    ) -> None:
         self._journal = Journal(state)
+        self._boot = os.urandom(8).hex()
         os.makedirs(workdir, exist_ok=True)
         if outputs:
             os.makedirs(outputs, exist_ok=True)
         self._workdir = workdir
         self._outputs = outputs
         self._tools = Tools(workdir, own_environment())
-        self._calls = Calls(self._tools, self._journal)
+        places = [workdir, *filter(None, [outputs, os.environ.get("HOME")]), *_SCRATCH]
+        self._warden = Warden(
+            alone=alone, disk=disk, places=dict.fromkeys(places), resumed=self._journal.resumed
+        )
+        self._calls = Calls(self._tools, self._journal, self._warden)
         self._digests: Digests | None = None
         self._surveying = threading.Lock()
         self._connections = 0
@@ -76,7 +91,7 @@ class Service:
                 peer, _ = listener.accept()
                 with self._lock:
                     self._connections += 1
-                threading.Thread(target=self._attend, args=(peer,), daemon=True).start()
+                self._warden.start(self._attend, peer)
             if self._connections or self._calls.busy:
                 last_used = time.monotonic()
             elif idle_exit and time.monotonic() - last_used > idle_exit:
@@ -135,9 +150,7 @@ class Service:
                     "exchange": self._exchange,
                 }[operation]
                 # A slow disk must not keep other frames waiting.
-                threading.Thread(
-                    target=_guarded, args=(connection, rid, work, frame), daemon=True
-                ).start()
+                self._warden.start(_guarded, connection, rid, work, frame)
             elif operation == "environment":
                 self._tools.vary(_variables(frame))
                 connection.reply(rid, {})
@@ -147,12 +160,15 @@ class Service:
                     {
                         "protocol": PROTOCOL,
                         "identity": self._journal.identity,
+                        "boot": self._boot,
                         "workdir": self._workdir,
                         "outputs": self._outputs,
                     },
                 )
             elif operation == "ping":
                 connection.reply(rid, {})
+            elif operation == "rest":
+                self._warden.start(self._rest, connection, rid)
             elif operation == "shutdown":
                 connection.reply(rid, {})
                 self.stop()
@@ -160,6 +176,14 @@ class Service:
                 connection.refuse(rid, "bad_request", f"unknown op: {operation}")
         except _BadRequest as error:
             connection.refuse(rid, "bad_request", str(error))
+
+    def _rest(self, connection: _Connection, rid: Any) -> None:
+        resting = self._calls.rest()
+        if resting:
+            self._warden.dismiss()
+        connection.reply(rid, {"resting": resting})
+        if resting:
+            self.stop()
 
     def _read(self, frame: Frame) -> Frame:
         offset, length = _integer(frame, "offset"), _integer(frame, "length")
@@ -317,10 +341,12 @@ def serve(
     outputs: str | None,
     idle_exit: float,
     stdio: bool = False,
+    alone: bool = False,
+    disk: int = 0,
 ) -> int:
     """Run the toolbox; the process's exit status."""
     try:
-        service = Service(state=state, workdir=workdir, outputs=outputs)
+        service = Service(state=state, workdir=workdir, outputs=outputs, alone=alone, disk=disk)
     except JournalBusy:
         sys.stderr.write(f"toolbox: another toolbox serves {state}\n")
         return 3

@@ -39,6 +39,8 @@ _ESCAPES = re.compile(
 # of the loop itself (after `set -x`) go nowhere. The token is read after the command has ended:
 # what the command can have learned does not serve to forge the report.
 _LOOP = (
+    # Where memory runs out, the kernel is to kill what the agent runs and not the toolbox.
+    "{{ builtin printf 1000 >/proc/self/oom_score_adj; }} 2>/dev/null; "
     'while {{ IFS= builtin read -r -d "" -u {commands} __toolbox_command; }} 2>/dev/null; do '
     'builtin eval "$__toolbox_command" </dev/null {commands}<&- {reports}>&-; '
     "{{ __toolbox_status=$?; "

@@ -14,6 +14,7 @@ from typing import Any
 
 from docker import DockerClient
 from docker.errors import APIError, DockerException, NotFound
+from docker.utils import parse_bytes
 
 from freehold.errors import SandboxUnavailable
 from freehold.ports.sandbox import Layout
@@ -48,6 +49,8 @@ _PATIENCE = 5.0
 _PAUSE = 0.02
 _ENDING = 2.0
 _AGENT = 1000
+_GOOD_ORDER = (0, 143)
+"""Exit statuses of a main process that ended by itself, or because it was asked to."""
 _NOT_FOUND = 127
 """Exit status of the init when the program it should run is missing."""
 
@@ -87,6 +90,8 @@ class Running:
     """Whether this very call made it: nothing is in it yet."""
     gated: bool = False
     """Whether it has no network but what the egress gate gives it."""
+    ended: str | None = None
+    """Why it had to be started again, unless it was stopped in good order."""
 
     @property
     def connect_command(self) -> list[str]:
@@ -244,7 +249,11 @@ def _resume(client: DockerClient, recipe: Recipe, found: dict[str, Any]) -> Runn
             elif labels.get(LABEL_TOOLBOX) != toolbox_version():
                 _put_toolbox(client, container)
             client.api.start(container)
-            return Running(container, python, found["Image"], started=True, gated=gated)
+            fell = state["Status"] == "exited" and state.get("ExitCode") not in _GOOD_ORDER
+            ended = how_it_ended(found, recipe.limits) if fell else None
+            return Running(
+                container, python, found["Image"], started=True, gated=gated, ended=ended
+            )
     except NotFound:
         return None
     return Running(container, python, found["Image"], gated=gated)
@@ -269,7 +278,8 @@ def _create(
             command=[
                 *("serve", "--state", STATE_DIR, "--socket", SOCKET),
                 *("--workdir", LAYOUT.workdir, "--outputs", LAYOUT.outputs),
-                *("--stdio", "yes"),
+                *("--stdio", "yes", "--alone", "yes"),
+                *("--disk", str(parse_bytes(recipe.limits.disk))),
             ],
             stdin_open=True,
             detach=True,  # or the input would be closed with the first connection to it

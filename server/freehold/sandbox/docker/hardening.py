@@ -61,6 +61,8 @@ class Limits:
     cpus: float = 1.0
     """In cores."""
     pids: int = 512
+    disk: str = "10g"
+    """What the agent's files may take; ``0``: all there is. The toolbox watches over it."""
     network: str = "bridge"
     runtime: str | None = None
     root: bool = False

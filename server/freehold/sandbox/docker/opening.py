@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from docker import DockerClient
@@ -13,6 +13,7 @@ from docker.errors import APIError, DockerException
 from freehold.errors import PlacementRefused, SandboxLost, SandboxUnavailable
 from freehold.ports.sandbox import Placed, Root, SandboxSpec
 from freehold.sandbox.channel import Connect, Stream, ToolboxSandbox
+from freehold.sandbox.docker.archives import Archives
 from freehold.sandbox.docker.container import (
     Recipe,
     Running,
@@ -56,6 +57,24 @@ class DockerSandbox(ToolboxSandbox):
         have been started anew too."""
         seen, self._seen = self._seen, len(self.links or ())
         return seen != self._seen
+
+    fell: str | None = None
+    archives: Archives
+    """Takes the agent's files out as a whole, and puts them back."""
+
+    @property
+    def ended(self) -> str | None:
+        """Why the container had ended; see the port."""
+        return self.fell
+
+    async def pack(self, limit: int) -> AsyncIterator[bytes]:
+        """The agent's own files; see :class:`freehold.ports.checkpoints.Archived`."""
+        async for chunk in self.archives.pack(self.layout, limit):
+            yield chunk
+
+    async def unpack(self, chunks: AsyncIterator[bytes], limit: int) -> None:
+        """Put them back; see :class:`freehold.ports.checkpoints.Archived`."""
+        await self.archives.unpack(self.layout, chunks, limit)
 
     @property
     def identity(self) -> str:
@@ -158,6 +177,14 @@ class Opener:
         except SandboxLost:
             raise await self._unusable(running) from None
 
+    async def reach(self, running: Running) -> DockerSandbox:
+        """A container that runs, as it is.
+
+        Raises:
+            SandboxLost: its toolbox does not answer.
+        """
+        return await self._attach(running)
+
     async def _listen(self, container: str, api_version: str) -> ExecStream | None:
         """The main process's own streams, which spare a new container the first exec."""
         try:
@@ -172,6 +199,8 @@ class Opener:
         sandbox.container, sandbox.image = running.id, running.image
         sandbox.gated = running.gated
         sandbox.storehouse = Storehouse(self.engine, running.python, self.recipe().limits)
+        sandbox.fell = running.ended
+        sandbox.archives = Archives(self.engine, running.id, running.python)
         return sandbox
 
     def _connector(

@@ -5,23 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from datetime import timedelta
 from pathlib import Path
 from weakref import WeakValueDictionary
 
 from freehold.core.events import Json
 from freehold.errors import ConfigurationError, SandboxLost, SandboxUnavailable
+from freehold.ports.checkpoints import Awake
 from freehold.ports.egress import Grants
 from freehold.ports.sandbox import Finding, Layout, Sandbox, SandboxSpec
 from freehold.sandbox.docker import check as checking
-from freehold.sandbox.docker import cleanup
-from freehold.sandbox.docker.container import LAYOUT
+from freehold.sandbox.docker import cleanup, resting
+from freehold.sandbox.docker.container import LAYOUT, Recipe
 from freehold.sandbox.docker.engine import Engine
 from freehold.sandbox.docker.gate import Gate, GateSettings, told
 from freehold.sandbox.docker.hardening import Limits
 from freehold.sandbox.docker.installation import installation_id
-from freehold.sandbox.docker.opening import DockerSandbox
+from freehold.sandbox.docker.names import container_name
+from freehold.sandbox.docker.opening import DockerSandbox, Opener
 from freehold.sandbox.docker.package_build import Where
 from freehold.sandbox.docker.package_images import PackageImages
 from freehold.sandbox.docker.pool import Pool
@@ -91,6 +93,8 @@ class DockerSandboxProvider:
             warm=warm,
         )
         """Where their containers come from."""
+        self._plain = Opener(self._engine, lambda: Recipe(self.owner, self._image, self._limits))
+        """Reaches containers that are there."""
         self._sandboxes: dict[str, DockerSandbox] = {}
         self._acquiring: set[asyncio.Task[DockerSandbox]] = set()
         self._reclaiming: asyncio.Task[None] | None = None
@@ -120,6 +124,7 @@ class DockerSandboxProvider:
                 memory=settings.sandbox_memory,
                 cpus=settings.sandbox_cpus,
                 pids=settings.sandbox_pids,
+                disk=settings.sandbox_disk,
                 network=settings.sandbox_network,
                 runtime=settings.sandbox_runtime,
                 root=settings.sandbox_root,
@@ -241,6 +246,25 @@ class DockerSandboxProvider:
             await cleanup.remove_session(self._engine, self.owner, session_id, self._image)
             if self.gate is not None and sandbox is None:
                 await self.gate.prune()
+
+    async def present(self) -> Sequence[Awake]:
+        """The sessions' containers; see :class:`freehold.ports.checkpoints.Resting`."""
+        return await resting.present(self._engine, self.owner, self._image)
+
+    async def rest(self, session_id: str) -> bool:
+        """Stop the session's container; see :class:`freehold.ports.checkpoints.Resting`."""
+        async with self._lock(session_id):
+            current = self._sandboxes.get(session_id)
+            name = container_name(self.owner, session_id)
+            if not await resting.rest(self._plain, name, current):
+                return False
+            if self.gate is not None:
+                if current is not None:
+                    await self.gate.forget(current.container)
+                else:
+                    await self.gate.prune()
+            await self._forget(session_id)
+            return True
 
     async def sweep(self, keep: Container[str]) -> list[str]:
         """Delete containers of sessions not in ``keep``; see the port.

@@ -39,6 +39,7 @@ class Machine:
 
     def __init__(self, layout: Layout, outcomes: Outcomes) -> None:
         self.identity = os.urandom(16).hex()
+        self.boot = os.urandom(8).hex()
         self.executed: list[ToolCall] = []
         self.files = MemoryFiles()
         for folder in (layout.workdir, layout.outputs, HOME):

@@ -52,6 +52,16 @@ class ScriptedSandbox:
         return self._machine.identity
 
     @property
+    def boot(self) -> str:
+        """The run of its shell."""
+        return self._machine.boot
+
+    @property
+    def ended(self) -> str | None:
+        """Never known: it runs as long as it lives."""
+        return None
+
+    @property
     def layout(self) -> Layout:
         """Its paths."""
         return _LAYOUT
