@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from freehold.core.events import AgentMcpToolUse, AgentToolUse, Json
 
@@ -64,7 +64,7 @@ NOT_HELD = Judgement("deny", "indeterminate")
 """Nobody could say because the model is not paid for; asking would not bring that about."""
 
 
-def to_be_judged(event: object) -> bool:
+def to_be_judged(event: object) -> TypeGuard[ToolUse]:
     """Whether this is a call under the policy ``auto`` that nobody has judged."""
     return isinstance(event, AgentToolUse | AgentMcpToolUse) and event.evaluation == {
         "type": "auto"

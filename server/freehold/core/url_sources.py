@@ -16,12 +16,12 @@ from freehold.core.events import (
     UserCustomToolResult,
     UserMessage,
 )
+from freehold.core.urls import DEFAULT_PORTS, authority
 from freehold.core.web_rules import WEB_TOOLS
 
 _URL = re.compile(r"https?://[^\s<>\"'`\\^{}|]+", re.IGNORECASE)
 _TRAILING = ".,;:!?*_~"
 _PAIRS = {")": "(", "]": "["}
-_PORTS = {"http": 80, "https": 443}
 _KEPT = "/%:@!$&'()*+,;=-._~?"
 
 
@@ -64,16 +64,15 @@ def normal(url: str) -> str | None:
         scheme, host, port = parts.scheme.lower(), parts.hostname, parts.port
     except ValueError:
         return None
-    if scheme not in _PORTS or not host:
+    if scheme not in DEFAULT_PORTS or not host:
         return None
     try:
         host = host.rstrip(".").encode("idna").decode("ascii")
     except UnicodeError:
         return None
-    place = host if port in {None, _PORTS[scheme]} else f"{host}:{port}"
     path = quote(parts.path or "/", safe=_KEPT)
     query = f"?{quote(parts.query, safe=_KEPT)}" if parts.query else ""
-    return f"{scheme}://{place}{path}{query}"
+    return f"{scheme}://{authority(scheme, host, port)}{path}{query}"
 
 
 def urls_in(text: str) -> Iterator[str]:

@@ -1,10 +1,10 @@
-"""URLs of MCP servers: which two name the same server (spec 12.5)."""
+"""What URLs name: whether anything can be asked of one, and which two are the same (spec 12.5)."""
 
 from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-_DEFAULT_PORTS = {"http": 80, "https": 443}
+DEFAULT_PORTS = {"http": 80, "https": 443}
 _MAX_PORT = 65_535
 
 
@@ -17,7 +17,7 @@ def http_url_problem(url: str) -> str | None:
         port = parts.port
     except ValueError:
         return "is not a valid URL"
-    if parts.scheme.lower() not in _DEFAULT_PORTS:
+    if parts.scheme.lower() not in DEFAULT_PORTS:
         return "must begin with https:// or http://"
     if not parts.hostname:
         return "must name a host"
@@ -42,9 +42,12 @@ def normalised(url: str) -> str:
     if not parts.hostname:
         return url
     scheme, host = parts.scheme.lower(), parts.hostname.lower()
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{scheme}://{authority(scheme, host, port)}{parts.path.rstrip('/')}{query}"
+
+
+def authority(scheme: str, host: str, port: int | None) -> str:
+    """Host and port as a URL has them, without the port that the scheme means anyway."""
     if ":" in host:
         host = f"[{host}]"
-    if port is not None and port != _DEFAULT_PORTS.get(scheme):
-        host = f"{host}:{port}"
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{scheme}://{host}{parts.path.rstrip('/')}{query}"
+    return host if port in {None, DEFAULT_PORTS.get(scheme)} else f"{host}:{port}"

@@ -55,12 +55,12 @@ class Judge:
             costs.append(model_asked(self.catalog, "judgement", model, usage))
 
         async def settled(draft: Draft) -> Draft:
-            if not judging.to_be_judged(draft.event):
+            event = draft.event
+            if not judging.to_be_judged(event):
                 return draft
             if spent:
                 return _with(draft, judging.NOT_HELD)
-            call: ToolUse = draft.event  # type: ignore[assignment]
-            return _with(draft, await self._judge(call, agent_model, user_texts, note))
+            return _with(draft, await self._judge(event, agent_model, user_texts, note))
 
         return [*await asyncio.gather(*map(settled, drafts)), *costs]
 

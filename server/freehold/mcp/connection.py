@@ -22,8 +22,9 @@ from freehold import __version__
 from freehold.core.events import Json
 from freehold.errors import McpError, McpUnreachable
 from freehold.mcp.failures import translate
-from freehold.mcp.http import BearerAuth, Http, Secrets
+from freehold.mcp.http import BearerAuth, Http
 from freehold.ports.mcp import Bearer, McpServer
+from freehold.telemetry import NamedSecrets
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Connection:
 
     def __init__(self, server: McpServer, bearer: Bearer, http: Http) -> None:
         self.server = server
-        self.secrets = Secrets()
+        self.secrets = NamedSecrets()
         self.status: int | None = None
         """HTTP status of the newest answer to a request, if it was no success."""
         self._http = http

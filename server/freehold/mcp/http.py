@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import AsyncGenerator
-from typing import Any
-from urllib.parse import quote_plus
 
 import httpx2
 
@@ -14,16 +11,13 @@ from freehold.errors import HttpAnswer
 from freehold.guard import Guard
 from freehold.mcp.guard import GuardedTransport
 from freehold.ports.mcp import Bearer
+from freehold.telemetry import NamedSecrets
 
 CONNECT_TIMEOUT = 10.0
 """Seconds for a connection, its TLS included."""
 
 SHOWN_BODY = 4_096
 """Bytes of an answer that are shown to people."""
-
-MASK = "[redacted]"
-_SHORTEST_SECRET = 6
-"""What is shorter would mask ordinary words."""
 
 
 class Http:
@@ -49,41 +43,10 @@ class Http:
         )
 
 
-class Secrets:
-    """Tokens that were sent somewhere, to be masked in whatever comes back."""
-
-    def __init__(self, *known: str | None) -> None:
-        self._known: set[str] = set()
-        for secret in known:
-            self.add(secret)
-
-    def add(self, secret: str | None) -> None:
-        """Mask this one from now on."""
-        if secret is not None and len(secret) >= _SHORTEST_SECRET:
-            # As it is, as a form or a URL holds it, and as JSON does.
-            self._known |= {secret, quote_plus(secret), json.dumps(secret)[1:-1]}
-
-    def masked(self, text: str) -> str:
-        """``text`` without any of them."""
-        for secret in sorted(self._known, key=len, reverse=True):
-            text = text.replace(secret, MASK)
-        return text
-
-    def masked_value(self, value: Any) -> Any:
-        """A JSON value without any of them."""
-        if isinstance(value, str):
-            return self.masked(value)
-        if isinstance(value, list):
-            return [self.masked_value(item) for item in value]
-        if isinstance(value, dict):
-            return {self.masked(key): self.masked_value(item) for key, item in value.items()}
-        return value
-
-
 class BearerAuth(httpx2.Auth):
     """Sends the session's token, once more with a new one if the server rejects the first."""
 
-    def __init__(self, bearer: Bearer, secrets: Secrets) -> None:
+    def __init__(self, bearer: Bearer, secrets: NamedSecrets) -> None:
         self._bearer = bearer
         self._secrets = secrets
 
@@ -108,7 +71,7 @@ class BearerAuth(httpx2.Auth):
             request.headers["Authorization"] = f"Bearer {token}"
 
 
-async def shown_answer(response: httpx2.Response, secrets: Secrets) -> HttpAnswer:
+async def shown_answer(response: httpx2.Response, secrets: NamedSecrets) -> HttpAnswer:
     """The beginning of a streamed answer, for people."""
     body = b""
     async for chunk in response.aiter_bytes():

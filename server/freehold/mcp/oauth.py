@@ -10,8 +10,9 @@ import httpx2
 
 from freehold.core.events import Json
 from freehold.errors import HttpAnswer, McpError, TokenRefreshFailed
-from freehold.mcp.http import Http, Secrets, shown_answer
+from freehold.mcp.http import Http, shown_answer
 from freehold.ports.vaults import NewTokens
+from freehold.telemetry import NamedSecrets
 
 TIMEOUT = 15.0
 """Seconds without a byte after which a token endpoint counts as out of reach."""
@@ -31,7 +32,7 @@ class HttpTokenEndpoint:
         """Ask for a new access token; see :class:`ports.vaults.TokenEndpoint`."""
         form, headers = _question(refresh, refresh_token, secret)
         quoted = quote(secret, safe="") if secret else None
-        secrets = Secrets(refresh_token, secret, quoted, headers.get("Authorization"))
+        secrets = NamedSecrets(refresh_token, secret, quoted, headers.get("Authorization"))
         try:
             async with (
                 self._http.client(read_timeout=TIMEOUT) as client,

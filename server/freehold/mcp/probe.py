@@ -10,8 +10,9 @@ import httpx2
 from freehold import __version__
 from freehold.core.events import Json
 from freehold.errors import McpError
-from freehold.mcp.http import Http, Secrets, shown_answer
+from freehold.mcp.http import Http, shown_answer
 from freehold.ports.vaults import Probe
+from freehold.telemetry import NamedSecrets
 
 TIMEOUT = 15.0
 """Seconds without a byte after which a server counts as out of reach."""
@@ -38,11 +39,11 @@ class HttpMcpProber:
                 async with client.stream("POST", url, json=hello, headers=headers) as response:
                     session_id = response.headers.get(_SESSION_HEADER)
                     if not response.is_success:
-                        answer = await shown_answer(response, Secrets(token))
+                        answer = await shown_answer(response, NamedSecrets(token))
                         return Probe(METHOD, accepted=False, answer=answer)
                 if session_id is not None:
                     headers[_SESSION_HEADER] = session_id
-                    with contextlib.suppress(httpx2.HTTPError):
+                    with contextlib.suppress(httpx2.HTTPError, McpError):
                         await client.delete(url, headers=headers)
         except (httpx2.HTTPError, httpx2.InvalidURL, McpError):
             return Probe(METHOD, accepted=False, answer=None)

@@ -22,9 +22,9 @@ from freehold.errors import ConfigurationError, ModelError
 from freehold.models import wire
 from freehold.models.accumulate import Accumulator
 from freehold.models.failures import retry_after_seconds, translate
-from freehold.models.masking import masked
 from freehold.ports.model import ModelEvent, ModelRequest, Relayed
 from freehold.ports.sandbox import Finding
+from freehold.telemetry import starred
 
 ANTHROPIC_BASE_URL = "https://api.anthropic.com"
 
@@ -158,7 +158,7 @@ class UpstreamModel:
             # Careless servers quote the key they were given, and its client must not learn it.
             key = self._api_key
             told = [(name, value.replace(key, "*" * len(key))) for name, value in told]
-            said = masked(said, key.encode())
+            said = starred(said, key.encode())
         return Relayed(status=response.status_code, headers=told, body=said, close=response.aclose)
 
     def _credentials(self) -> dict[str, str]:

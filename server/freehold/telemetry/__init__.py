@@ -8,6 +8,17 @@ from __future__ import annotations
 
 from freehold.telemetry.access import AccessLog
 from freehold.telemetry.logs import bind, bound, configure, get_logger
-from freehold.telemetry.redaction import MASK, Redactor
+from freehold.telemetry.named import MASK, NamedSecrets, starred
+from freehold.telemetry.redaction import Redactor
 
-__all__ = ["MASK", "AccessLog", "Redactor", "bind", "bound", "configure", "get_logger"]
+__all__ = [
+    "MASK",
+    "AccessLog",
+    "NamedSecrets",
+    "Redactor",
+    "bind",
+    "bound",
+    "configure",
+    "get_logger",
+    "starred",
+]

@@ -17,13 +17,10 @@ from typing import Any
 
 from pydantic import SecretBytes, SecretStr
 
-MASK = "[redacted]"
+from freehold.telemetry.named import MASK, NamedSecrets
 
 _MAX_DEPTH = 12
 """Deeper structures are masked whole: nobody reads them, and they may be circular."""
-
-_SHORTEST_NAMED_SECRET = 6
-"""Named values shorter than this are not searched for: they would mask ordinary words."""
 
 _SECRET_WORDS = (
     "apikey",
@@ -110,16 +107,11 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        # The longest first: a key that begins with another key must not leave its tail behind.
-        named = sorted({s for s in secrets if len(s) >= _SHORTEST_NAMED_SECRET}, key=len)
-        self._named = (
-            re.compile("|".join(re.escape(secret) for secret in reversed(named))) if named else None
-        )
+        self._named = NamedSecrets(*secrets)
 
     def text(self, value: str) -> str:
         """``value`` with every secret in it masked."""
-        if self._named is not None:
-            value = self._named.sub(MASK, value)
+        value = self._named.masked(value)
         for pattern, replacement in _PATTERNS:
             value = pattern.sub(replacement, value)
         return value

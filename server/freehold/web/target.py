@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import httpx2
 
 from freehold.core.addresses import BAD_PORTS, parse_address
+from freehold.core.urls import DEFAULT_PORTS, authority
 from freehold.errors import WebError
 
 LONGEST_URL = 2_000
@@ -22,7 +23,6 @@ WEB_PORTS = frozenset({80, 443, 8000, 8080, 8443, 8888})
 
 _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
-_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,7 @@ class Target:
     @property
     def authority(self) -> str:
         """The ``Host`` header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == _DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
+        return authority(self.scheme, self.host, self.port)
 
 
 def parse_target(text: str, base: Target | None = None) -> Target:
@@ -65,12 +64,12 @@ def parse_target(text: str, base: Target | None = None) -> Target:
         url = url.copy_with(fragment=None)
     except (httpx2.InvalidURL, ValueError, TypeError) as error:
         raise WebError("invalid_tool_input", f"the URL cannot be read: {error}.") from None
-    if url.scheme not in _DEFAULT_PORTS:
+    if url.scheme not in DEFAULT_PORTS:
         raise WebError("url_not_allowed", "only http and https URLs can be fetched.")
     if url.userinfo:
         raise WebError("url_not_allowed", "a URL with a user name or password is not fetched.")
     host = _host(url.raw_host)
-    port = _DEFAULT_PORTS[url.scheme] if url.port is None else url.port
+    port = DEFAULT_PORTS[url.scheme] if url.port is None else url.port
     if not 0 < port < 65536:
         raise WebError("invalid_tool_input", f"{port} is not a port.")
     if port in BAD_PORTS:
