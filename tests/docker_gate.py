@@ -17,7 +17,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -108,6 +108,8 @@ class Hosts:
     """That of :data:`INSIDE`."""
     authority: Authority
     """Signs certificates that the gate trusts."""
+    forgotten: dict[str, int] = field(default_factory=dict)
+    """How much of what reached a host is no concern any more, by the container's id."""
 
     def address(self, container: Any) -> str:
         """Its address on the network."""
@@ -115,8 +117,15 @@ class Hosts:
         return str(container.attrs["NetworkSettings"]["Networks"][self.network]["IPAddress"])
 
     def heard(self, container: Any) -> list[str]:
-        """What reached it, in order."""
-        return [line for line in container.logs().decode().splitlines() if line != "READY"]
+        """What reached it, in order, but for what was forgotten."""
+        lines = [line for line in container.logs().decode().splitlines() if line != "READY"]
+        return lines[self.forgotten.get(container.id, 0) :]
+
+    def forget(self, container: Any) -> None:
+        """What reached it until now was meant to."""
+        self.forgotten[container.id] = self.forgotten.get(container.id, 0) + len(
+            self.heard(container)
+        )
 
     def settings(self, data_dir: Path, **changes: Any) -> GateSettings:
         """A gate on the network of the hosts, which trusts the open one."""

@@ -211,6 +211,7 @@ async def test_a_sandbox_keeps_the_network_it_was_made_with(
     again = await through.acquire(unrestricted("sesn_direct"))
     assert again.identity == box.identity
     assert "220" in await output(again, "timeout 5 bash -c 'head -c 3 </dev/tcp/inside.test/2222'")
+    hosts.forget(hosts.inside)
     # But never one of limited networking.
     with pytest.raises(SandboxUnavailable, match="another kind of network"):
         await gated.acquire(limited("sesn_direct"))

@@ -171,6 +171,7 @@ async def test_the_machine_the_gate_and_the_api_stay_closed_in_trusted_ranges(
     assert "403" in await output(
         box, "curl -sS -m 5 -o /dev/null -w '%{http_code}' http://169.254.169.254/"
     )
+    hosts.forget(hosts.inside)
     await provider.remove("unknown")
     await provider.close()
     await provider.sweep(())
