@@ -245,7 +245,8 @@ async def test_much_passes_both_ways_and_each_way_may_end_first(box: Sandbox) ->
 
 async def test_a_port_that_nobody_serves_ends_at_once(box: Sandbox) -> None:
     said = await output(box, 'curl -sS -m 10 http://allowed.test:9/ 2>&1; echo " $?"')
-    assert said.split()[-1] in {"56", "52"}
+    # Whether the reset comes before it is seen that the connection stood is chance.
+    assert said.split()[-1] in {"7", "52", "56"}
 
 
 async def test_package_managers_install_from_their_registries(
