@@ -95,7 +95,7 @@ def _work(client: anthropic.Anthropic) -> None:
     session = client.beta.sessions.create(agent=agent.id, environment_id=environment.id)
     kinds = []
     with client.beta.sessions.events.stream(session.id) as stream:
-        message = {"type": "text", "text": "Make a file"}
+        message = {"type": "text", "text": "/run echo $((6 * 7))"}
         client.beta.sessions.events.send(
             session.id, events=[{"type": "user.message", "content": [message]}]
         )
