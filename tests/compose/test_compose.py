@@ -17,8 +17,11 @@ import time
 from pathlib import Path
 
 import anthropic
+import docker
 import httpx2
 import pytest
+
+from freehold.sandbox.docker.names import LABEL_OWNER
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -69,7 +72,25 @@ def test_it_comes_up_from_a_clean_clone(command: str, tmp_path: Path) -> None:
         _work(anthropic.Anthropic(base_url=url, api_key=key))
     finally:
         run("logs", "--tail", "20")
+        owner = subprocess.run(
+            [*project, "exec", "-T", "server", "cat", "/data/installation"],
+            cwd=clone,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout.strip()
         run("down", "-v")
+        if owner:
+            _remove_what_the_server_made(owner)
+
+
+def _remove_what_the_server_made(owner: str) -> None:
+    """With its volume a server forgets its containers: the gate, and those kept ready."""
+    client = docker.from_env()
+    for container in client.containers.list(all=True, filters={"label": f"{LABEL_OWNER}={owner}"}):
+        container.remove(force=True, v=True)
+    client.close()
 
 
 def _until_it_answers(url: str) -> None:
