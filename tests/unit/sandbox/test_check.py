@@ -63,11 +63,12 @@ def test_such_a_runtime_as_the_engines_default_is_warned_of() -> None:
 
 @pytest.mark.parametrize("runtime", ["runsc", "kata", "io.containerd.kata.v2"])
 async def test_they_are_refused_indeed(runtime: str, tmp_path: Any) -> None:
-    limits = Limits(runtime=runtime)
+    limits = Limits(runtime=runtime, network="bridge")
     gate = GateSettings(data_dir=tmp_path, image="none", network="bridge")
     provider = DockerSandboxProvider(owner="x", limits=limits, gate=gate)
     assert f"FREEHOLD_SANDBOX_RUNTIME={runtime}" in (provider.unenforceable(_LIMITED) or "")
     assert provider.unenforceable({}) is None
+    assert f"FREEHOLD_SANDBOX_RUNTIME={runtime}" in (provider.unfurnishable() or "")
     storehouse = Storehouse(Engine("unix:///nowhere"), "python3", limits)
     with pytest.raises(PlacementRefused, match=f"FREEHOLD_SANDBOX_RUNTIME={runtime}"):
         await storehouse.put("x", Ground((), ()), [Placed("/mnt/x", b"")])
@@ -80,3 +81,4 @@ def test_ordinary_runtimes_refuse_nothing(runtime: str | None, tmp_path: Any) ->
     gate = GateSettings(data_dir=tmp_path, image="none", network="bridge")
     provider = DockerSandboxProvider(owner="x", limits=Limits(runtime=runtime), gate=gate)
     assert provider.unenforceable(_LIMITED) is None
+    assert provider.unfurnishable() is None
