@@ -189,8 +189,8 @@ class DockerSandboxProvider:
             )
         if self._limits.own_kernel:
             return (
-                f"under FREEHOLD_SANDBOX_RUNTIME={self._limits.runtime} a sandbox does not see what "
-                "is put into it later"
+                f"under FREEHOLD_SANDBOX_RUNTIME={self._limits.runtime} a sandbox does not see "
+                "what is put into it later"
             )
         return None
 
