@@ -57,6 +57,16 @@ serve: $(READY)  ## Run the server
 image: $(READY)  ## Build the sandbox image
 	@$(BIN)/freehold image build $(ARGS)
 
+# For engines that reach no image registry: what the images of Compose stand on, from Debian packages.
+.PHONY: debian-base
+debian-base:  ## Make the image freehold-base:debian from Debian packages; needs mmdebstrap
+	mmdebstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm - \
+		| docker import - freehold-base:debian
+
+.PHONY: test-compose
+test-compose: $(READY)  ## Bring the Compose file up from a clean clone, use it, take it down
+	FREEHOLD_TEST_COMPOSE=1 $(BIN)/python -m pytest -v -s tests/compose $(ARGS)
+
 .PHONY: test
 test: $(READY)  ## Run the whole test suite; ARGS are pytest's
 	$(PYTEST) $(ARGS)

@@ -99,7 +99,7 @@ def test_variables_that_documents_name_exist() -> None:
     known |= {
         "FREEHOLD_POSTGRES_PASSWORD",
         "FREEHOLD_PUBLISH",
-        "FREEHOLD_SERVER_BASE",
+        "FREEHOLD_BASE",
         "FREEHOLD_BUILD_NETWORK",
     }
     unknown = set()

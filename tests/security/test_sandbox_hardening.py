@@ -153,53 +153,6 @@ async def test_processes_have_no_privileges_and_cannot_gain_any(sandbox: Sandbox
     assert await output(sandbox, "ulimit -n; ulimit -c") == "4096\n0"
 
 
-PYTHON_CALL = "python3 -c 'import ctypes; c = ctypes.CDLL(None, use_errno=True); {}'"
-
-ESCAPES = {
-    "mount": PYTHON_CALL.format('exit(c.mount(b"none", b"/workspace", b"tmpfs", 0, None) < 0)'),
-    "remount": PYTHON_CALL.format('exit(c.mount(None, b"/", None, 32, None) < 0)'),
-    "device": "mknod /workspace/disk b 8 0",
-    "chown": "touch /workspace/x && chown 0 /workspace/x",
-    "user namespace": "unshare --user true",
-    "mount namespace": "unshare --mount true",
-    "enter another namespace": "nsenter --target 1 --mount true",
-    "chroot": "chroot / true",
-    "host name": "hostname elsewhere || echo elsewhere > /proc/sys/kernel/hostname",
-    "raw socket": 'python3 -c "import socket; socket.socket(2, socket.SOCK_RAW, 1)"',
-    "packet socket": 'python3 -c "import socket; socket.socket(17, socket.SOCK_RAW, 1)"',
-    "low nice": "nice -n -5 true 2>&1 | grep -v denied | grep .",
-    "kernel memory": "head -c 1 /dev/mem",
-    "kernel log": "dmesg || cat /dev/kmsg",
-    "kernel keys": PYTHON_CALL.format("exit(c.syscall(250, 0, -3, 1) < 0)"),
-    "bpf": PYTHON_CALL.format("exit(c.syscall(321, 5, 0, 0) < 0 and ctypes.get_errno() == 1)"),
-    "userfaultfd": PYTHON_CALL.format("exit(c.syscall(323, 0) < 0)"),
-    "core pattern": "echo '|/tmp/x' > /proc/sys/kernel/core_pattern",
-    "sysrq": "echo b > /proc/sysrq-trigger",
-    "sysfs": "echo 1 > /sys/kernel/mm/ksm/run",
-    "cgroup": "mkdir /sys/fs/cgroup/memory/x || mkdir /sys/fs/cgroup/x",
-    "time": "date --set 2001-01-01",
-    "kernel module": PYTHON_CALL.format("exit(c.syscall(175, 0, 0, 0) < 0)"),
-    "lower oom score": "echo -1000 > /proc/self/oom_score_adj",
-    "write /etc": "echo x > /etc/freehold",
-    "write /usr": "echo x > /usr/bin/freehold",
-    "change passwd": "echo 'x::0:0::/:/bin/sh' >> /etc/passwd",
-    "change the toolbox": "echo x >> /opt/freehold/toolbox.pyz",
-    "replace the toolbox": "mv /opt/freehold/toolbox.pyz /tmp/",
-    "read shadow": "cat /etc/shadow",
-    "become root": "su -c true || sudo true || setpriv --reuid 0 true",
-}
-
-
-@docker
-@pytest.mark.parametrize("name", ESCAPES)
-async def test_it_cannot(name: str, sandbox: Sandbox) -> None:
-    outcome = text_of(await run(sandbox, f"({ESCAPES[name]}) >/dev/null 2>&1; echo status $?"))
-    status = outcome.rsplit("status ", 1)[1].strip()
-    assert status != "0"
-    # 127 would mean that the program is missing: a test that cannot fail.
-    assert status != "127" or name == "become root"
-
-
 @docker
 async def test_no_setuid_file_is_left(sandbox: Sandbox) -> None:
     assert await output(sandbox, "find / -xdev -perm /6000 -type f 2>/dev/null; echo end") == "end"

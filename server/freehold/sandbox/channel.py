@@ -14,7 +14,7 @@ import functools
 import hashlib
 import io
 import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Any, NamedTuple, Protocol, Self
@@ -47,8 +47,13 @@ FILE_CHUNK = 4 * 1024 * 1024
 STREAM_CHUNK = 1024 * 1024
 """The same for a file that is streamed: small, so that others get their turn in between."""
 
+ANSWER_LIMIT = 64 * 1024 * 1024
+"""Bytes of one answer; a toolbox that sends a longer one is cut off, or a sandbox that an agent has
+taken over could fill the server's memory."""
+
 _READ = 256 * 1024
 _ATTEMPTS = 4
+_BLOCKS = ("text", "image", "document")
 _ARCHIVE_MAIN = b"from toolbox.cli import main\n\nmain()\n"
 
 
@@ -169,19 +174,27 @@ class _Connection:
                 searched = len(pending)
                 pending += data
                 while (end := pending.find(b"\n", searched)) >= 0:
-                    self._take(orjson.loads(memoryview(pending)[:end]))
+                    if not self._take(orjson.loads(memoryview(pending)[:end])):
+                        return
                     del pending[: end + 1]
                     searched = 0
+                if len(pending) > ANSWER_LIMIT:
+                    return
         except (OSError, EOFError, orjson.JSONDecodeError):
             # A peer that sends what is not a frame is as good as gone.
             pass
         finally:
             self._break()
 
-    def _take(self, frame: Json) -> None:
-        reply = self._waiting.get(frame.get("rid", 0))
+    def _take(self, frame: object) -> bool:
+        """Hand a reply to who waits for it; false: it is none."""
+        if not isinstance(frame, dict):
+            return False
+        rid = frame.get("rid")
+        reply = self._waiting.get(rid) if isinstance(rid, int) else None
         if reply is not None and not reply.done():
             reply.set_result(frame)
+        return True
 
     def _break(self) -> None:
         self.open = False
@@ -256,7 +269,11 @@ class ToolboxSandbox:
         result = await self._request(
             {"op": "call", "id": call.id, "name": call.name, "input": call.input}
         )
-        return ToolOutcome(content=result["content"], is_error=result["is_error"])
+        with _sense():
+            content, is_error = result["content"], result["is_error"]
+            if not isinstance(is_error, bool) or not all(map(_is_block, content)):
+                raise TypeError
+            return ToolOutcome(content=content, is_error=is_error)
 
     async def cancel(self, call_id: str) -> None:
         """Stop a running call; see the port."""
@@ -278,15 +295,19 @@ class ToolboxSandbox:
     async def listing(self, folder: str) -> list[Found]:
         """The regular files under a folder; see the port."""
         result = await self._request({"op": "list", "path": folder, "limit": LISTING_LIMIT})
-        return [
-            Found(
-                path=file["path"],
-                size=file["size"],
-                modified=datetime.fromtimestamp(file["modified"], UTC),
-                sha256=file["sha256"],
-            )
-            for file in result["files"]
-        ]
+        with _sense():
+            files = [
+                Found(
+                    path=str(file["path"]),
+                    size=int(file["size"]),
+                    modified=datetime.fromtimestamp(file["modified"], UTC),
+                    sha256=str(file["sha256"]),
+                )
+                for file in result["files"]
+            ]
+            if len(files) > LISTING_LIMIT:
+                raise ValueError
+        return files
 
     async def survey(self, folder: str, *, largest: int, fresh: bool = False) -> Survey:
         """What is under a folder; see the port."""
@@ -350,10 +371,17 @@ class ToolboxSandbox:
             result = await self._request(
                 {"op": "read", "path": path, "offset": offset, "length": chunk}
             )
-            data = base64.b64decode(result["data"])
-            yield data, result["version"]
+            with _sense():
+                data, version = (
+                    base64.b64decode(result["data"], validate=True),
+                    str(result["version"]),
+                )
+                ended = bool(result["eof"])
+                if len(data) > chunk or not (data or ended):
+                    raise ValueError
+            yield data, version
             offset += len(data)
-            if result["eof"]:
+            if ended:
                 return
 
     async def write_file(self, path: str, data: bytes) -> None:
@@ -406,9 +434,12 @@ class ToolboxSandbox:
                 connection = await self._connected(connection)
                 continue
             if reply.get("ok"):
-                result: Json = reply["result"]
-                return result
-            raise _refusal(reply["error"], frame)
+                with _sense():
+                    result: Json = reply["result"]
+                    return result
+            with _sense():
+                refusal = _refusal(reply["error"], frame)
+            raise refusal
         raise SandboxLost("the stream to the sandbox broke again and again")
 
     async def _connected(self, broken: _Connection | None) -> _Connection:
@@ -433,8 +464,9 @@ class ToolboxSandbox:
             await broken.close()
         connection = _Connection(await self._connect())
         try:
-            hello = (await connection.request({"op": "hello"}))["result"]
-            self._accept(hello)
+            hello = await connection.request({"op": "hello"})
+            with _sense():
+                self._accept(hello["result"])
         except BaseException:
             await connection.close()
             raise
@@ -446,11 +478,33 @@ class ToolboxSandbox:
             raise SandboxLost(f"its toolbox speaks protocol {hello['protocol']}")
         if self._identity is not None and hello["identity"] != self._identity:
             raise SandboxLost("another sandbox has taken its place")
-        self._identity = hello["identity"]
-        self._boot = hello.get("boot", "")
+        self._identity = str(hello["identity"])
+        self._boot = str(hello.get("boot", ""))
         self._layout = Layout(
-            workdir=hello["workdir"], outputs=hello["outputs"] or self._layout.outputs
+            workdir=str(hello["workdir"]), outputs=str(hello["outputs"] or self._layout.outputs)
         )
+
+
+@contextlib.contextmanager
+def _sense() -> Iterator[None]:
+    """What a toolbox answers is what the agent lets it answer: nonsense is a sandbox that is lost,
+    and never an error of the server's.
+
+    Raises:
+        SandboxLost: the answer is not of the protocol.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError, OSError) as error:
+        raise SandboxLost("its toolbox answers what is not of the protocol") from error
+
+
+def _is_block(block: object) -> bool:
+    """Whether this is a content block that a tool can have for its result."""
+    if not isinstance(block, dict) or block.get("type") not in _BLOCKS:
+        return False
+    part, kind = ("text", str) if block["type"] == "text" else ("source", dict)
+    return isinstance(block.get(part), kind)
 
 
 def _refusal(error: Json, frame: Json) -> Exception:

@@ -12,6 +12,7 @@ import pytest
 from freehold import toolbox
 from freehold.errors import SandboxLost
 from freehold.ports.sandbox import ToolCall
+from freehold.sandbox import channel
 from freehold.sandbox.channel import Connect, Stream, ToolboxSandbox
 
 _CALL = ToolCall("sevt_1", "bash", {"command": "true"})
@@ -203,6 +204,83 @@ async def test_nonsense_from_the_toolbox_breaks_the_stream() -> None:
 
     sandbox = await ToolboxSandbox.open(Toolboxes(nonsense).connect)
     assert not (await sandbox.call(_CALL)).is_error
+    await sandbox.close()
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        None,
+        [],
+        "done",
+        {},
+        {"content": [], "is_error": "no"},
+        {"content": "done", "is_error": False},
+        {"content": ["done"], "is_error": False},
+        {"content": [{"type": "text", "text": 1}], "is_error": False},
+        {"content": [{"type": "image"}], "is_error": False},
+        {"content": [{"type": "tool_use", "id": "x"}], "is_error": False},
+    ],
+)
+async def test_an_outcome_that_is_none_is_a_lost_sandbox(result: Any) -> None:
+    async def answer(fake: Fake, frame: Frame) -> None:
+        fake.reply(frame, result)
+
+    sandbox = await ToolboxSandbox.open(Toolboxes(answer).connect)
+    with pytest.raises(SandboxLost, match="not of the protocol"):
+        await sandbox.call(_CALL)
+    await sandbox.close()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        {"ok": True},
+        {"ok": False},
+        {"ok": False, "error": "none"},
+        {"ok": True, "result": {"data": "?", "eof": True, "version": ""}},
+        {"ok": True, "result": {"data": "", "eof": False, "version": ""}},
+        {"ok": True, "result": {"data": "AAAA" * 2_000_000, "eof": True, "version": ""}},
+    ],
+    ids=["no result", "no error", "no kind", "no base64", "a file without end", "too much"],
+)
+async def test_a_file_that_is_none_is_a_lost_sandbox(frame: Frame) -> None:
+    async def answer(fake: Fake, asked: Frame) -> None:
+        fake.send({**frame, "rid": asked["rid"]})
+
+    sandbox = await ToolboxSandbox.open(Toolboxes(answer).connect)
+    with pytest.raises(SandboxLost, match="not of the protocol"):
+        await sandbox.read_file("/f")
+    await sandbox.close()
+
+
+@pytest.mark.parametrize(
+    "files", [None, [None], [{"path": "/f"}], [{}] * 3, [{"path": "/f", "modified": 1e300}]]
+)
+async def test_a_listing_that_is_none_is_a_lost_sandbox(files: Any) -> None:
+    async def answer(fake: Fake, frame: Frame) -> None:
+        fake.reply(frame, {"files": files})
+
+    sandbox = await ToolboxSandbox.open(Toolboxes(answer).connect)
+    with pytest.raises(SandboxLost, match="not of the protocol"):
+        await sandbox.listing("/f")
+    await sandbox.close()
+
+
+@pytest.mark.parametrize("sent", [b"x" * 5000, b"[1]\n", b"7\n", b"null\n"])
+async def test_a_stream_of_what_is_no_frame_is_cut_off(
+    sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channel, "ANSWER_LIMIT", 4096)
+
+    async def flood(fake: Fake, frame: Frame) -> None:
+        fake.reader.feed_data(sent)
+
+    toolboxes = Toolboxes(flood)
+    sandbox = await ToolboxSandbox.open(toolboxes.connect)
+    with pytest.raises(SandboxLost):
+        await sandbox.call(_CALL)
+    assert len(toolboxes.connections) > 1
     await sandbox.close()
 
 

@@ -15,7 +15,7 @@ from freehold.ports.sandbox import Finding
 from freehold.sandbox.docker.engine import Engine
 from freehold.sandbox.docker.gate import GateSettings
 from freehold.sandbox.docker.gate_image import load_gate_definition
-from freehold.sandbox.docker.hardening import GATE_NETWORK, Limits
+from freehold.sandbox.docker.hardening import GATE_NETWORK, ORDINARY_RUNTIMES, Limits
 from freehold.sandbox.docker.package_images import being_built, present
 from freehold.sandbox.images import image_state
 
@@ -90,6 +90,7 @@ def _examine(
         _runtime(info, limits),
         _limits(info),
         _profiles(info, limits),
+        _users(info, limits),
         _network(client, limits),
     ]
 
@@ -171,6 +172,20 @@ def _runtime(info: dict[str, Any], limits: Limits) -> Finding:
             f"the engine has no runtime {limits.runtime}; it has {', '.join(sorted(known))}",
             "install it, or mend FREEHOLD_SANDBOX_RUNTIME",
         )
+    if limits.runtime is None and chosen not in ORDINARY_RUNTIMES:
+        return Finding(
+            "runtime",
+            "warning",
+            f"the engine's default is {chosen}, which not everything works under",
+            f"set FREEHOLD_SANDBOX_RUNTIME={chosen}, so that what does not work is refused",
+        )
+    if limits.own_kernel:
+        return Finding(
+            "runtime",
+            "ok",
+            f"{chosen}: a kernel of its own; `limited` networking, files, skills and memories are "
+            "refused under it",
+        )
     return Finding("runtime", "ok", str(chosen))
 
 
@@ -187,9 +202,31 @@ def _limits(info: dict[str, Any]) -> Finding:
     return Finding("limits", "ok", f"{cgroups}; memory, swap, processes and CPU are limited")
 
 
-def _profiles(info: dict[str, Any], limits: Limits) -> Finding:
+def _security(info: dict[str, Any]) -> tuple[list[str], list[str | None]]:
+    """The engine's security options, and their names."""
     options = [str(option) for option in info.get("SecurityOptions") or []]
-    names = [dict(p.split("=", 1) for p in o.split(",") if "=" in p).get("name") for o in options]
+    return options, [
+        dict(p.split("=", 1) for p in o.split(",") if "=" in p).get("name") for o in options
+    ]
+
+
+def _users(info: dict[str, Any], limits: Limits) -> Finding:
+    """Whom root inside a container would be outside."""
+    _, names = _security(info)
+    if "rootless" in names:
+        return Finding("users", "ok", "rootless engine: its root is an ordinary user of the host")
+    if "userns" in names:
+        return Finding("users", "ok", "userns-remap: root inside is nobody on the host")
+    mend = "run a rootless engine, or dockerd with --userns-remap=default (docs/SECURITY.md)"
+    if limits.root and not limits.own_kernel:
+        return Finding("users", "warning", "root inside is root on the host", mend)
+    return Finding(
+        "users", "ok", f"no user namespace; nothing runs as root inside. To go further: {mend}"
+    )
+
+
+def _profiles(info: dict[str, Any], limits: Limits) -> Finding:
+    options, names = _security(info)
     found = ", ".join(str(name) for name in names) or "none"
     if "seccomp" not in names or any("unconfined" in option for option in options):
         return Finding(

@@ -18,6 +18,9 @@ USER = "1000:1000"
 ROOT_USER = "0:0"
 
 OPEN_FILES = 4096
+ORDINARY_RUNTIMES = (None, "runc", "crun", "youki")
+"""Those whose sandboxes run on the host's own kernel, as the network and the files that the engine
+gives them do. What others (gVisor, Kata) do not see is refused there."""
 SHARED_MEMORY = "64m"
 OOM_SCORE = 500
 
@@ -67,6 +70,11 @@ class Limits:
     runtime: str | None = None
     root: bool = False
     """Root inside, with the engine's default capabilities."""
+
+    @property
+    def own_kernel(self) -> bool:
+        """Whether the runtime gives a sandbox a kernel of its own."""
+        return self.runtime not in ORDINARY_RUNTIMES
 
     @property
     def user(self) -> str:

@@ -181,11 +181,16 @@ class DockerSandboxProvider:
         return self._wiring.unenforceable(environment)
 
     def unfurnishable(self) -> str | None:
-        """Root inside is who could change anything; see the port."""
+        """Root inside could change anything, and not every runtime shows it; see the port."""
         if self._limits.root:
             return (
                 "FREEHOLD_SANDBOX_ROOT makes the agent root in its sandbox, so nothing can be kept "
                 "from it; unset it"
+            )
+        if self._limits.own_kernel:
+            return (
+                f"under FREEHOLD_SANDBOX_RUNTIME={self._limits.runtime} a sandbox does not see "
+                "what is put into it later"
             )
         return None
 

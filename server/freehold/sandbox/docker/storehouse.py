@@ -64,7 +64,8 @@ class Storehouse:
     Args:
         engine: where the containers are.
         python: the Python inside.
-        limits: whether the agent is root, from whom nothing can be kept.
+        limits: whether the agent is root, from whom nothing can be kept, and whether the runtime
+            sees what is put into a container that runs.
     """
 
     def __init__(self, engine: Engine, python: str, limits: Limits) -> None:
@@ -76,9 +77,11 @@ class Storehouse:
         """Put files into the container, root's with every folder above them.
 
         Raises:
-            PlacementRefused: the agent is root. SandboxLost: the container is gone.
+            PlacementRefused: the agent is root, or the runtime does not see what is put there.
+            SandboxLost: the container is gone.
             OSError: a source cannot be read, or changed while it was.
         """
+        self._refuse_where_nobody_looks()
         if self._limits.root:
             raise PlacementRefused(
                 "FREEHOLD_SANDBOX_ROOT makes the agent root in its sandbox, so nothing can be "
@@ -90,8 +93,9 @@ class Storehouse:
         """Make folders of the agent's inside folders of root's, if they are not there.
 
         Raises:
-            SandboxLost: the container is gone.
+            PlacementRefused: the runtime would not see them. SandboxLost: the container is gone.
         """
+        self._refuse_where_nobody_looks()
         owner = 0 if self._limits.root else _AGENT
 
         def entries() -> Iterator[bytes]:
@@ -118,6 +122,14 @@ class Storehouse:
             status = await self._run(container, ROOT_USER, paths)
         if status:
             raise PlacementRefused(f"could not delete all of {', '.join(paths)}")
+
+    def _refuse_where_nobody_looks(self) -> None:
+        if self._limits.own_kernel:
+            raise PlacementRefused(
+                f"Under FREEHOLD_SANDBOX_RUNTIME={self._limits.runtime} a sandbox has a file "
+                "system of its own, which does not show what the server puts there later: no "
+                "files, skills or memories can be put into it."
+            )
 
     async def _run(self, container: str, user: str, paths: Sequence[str]) -> int:
         command = [self._python, "-I", "-S", "-c", _DELETE, *paths]

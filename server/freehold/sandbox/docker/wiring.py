@@ -16,9 +16,6 @@ from freehold.sandbox.docker.opening import DockerSandbox, Opener
 OPEN: Json = {"networking": {"type": "unrestricted"}}
 LIMITED: Json = {"networking": {"type": "limited"}}
 
-ORDINARY_RUNTIMES = (None, "runc", "crun")
-"""Those whose sandboxes use the kernel's own network, which the gate takes over."""
-
 
 class Wiring:
     """Decides it by an environment's ``networking`` and the operator's settings.
@@ -44,7 +41,7 @@ class Wiring:
             return "there is no egress gate"
         if self._limits.network == "none":
             return "FREEHOLD_SANDBOX_NETWORK=none leaves sandboxes without any network"
-        if self._limits.runtime not in ORDINARY_RUNTIMES:
+        if self._limits.own_kernel:
             reason = (
                 f"under FREEHOLD_SANDBOX_RUNTIME={self._limits.runtime} the egress gate cannot "
                 "take over a sandbox's network"
