@@ -149,7 +149,7 @@ async def test_processes_have_no_privileges_and_cannot_gain_any(sandbox: Sandbox
     assert status["Seccomp"] == "2"
     assert status["Uid"].split() == ["1000"] * 4
     assert status["Gid"].split() == ["1000"] * 4
-    assert await output(sandbox, "cat /proc/self/oom_score_adj") >= "500"
+    assert int(await output(sandbox, "cat /proc/self/oom_score_adj")) >= 500
     assert await output(sandbox, "ulimit -n; ulimit -c") == "4096\n0"
 
 
@@ -284,7 +284,7 @@ for child in born:
         sandbox = await provider.acquire(SandboxSpec(session_id="bomb"))
         said = await output(sandbox, f"python3 -c {shlex.quote(bomb)}")
         assert "stopped at" in said
-        assert 0 < int(said.rsplit(" ", 1)[1]) < SMALL.pids
+        assert 0 < int(said.split("stopped at ", 1)[1].split()[0]) < SMALL.pids
         await still_works(provider, "bomb", sandbox)
 
 
