@@ -62,3 +62,23 @@ def test_files_without_a_name(mime_type: str, name: str) -> None:
 )
 def test_types(declared: str | None, name: str, mime_type: str) -> None:
     assert mime_type_of(declared, name) == mime_type
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("", "characters long"),
+        ("x" * 256, "characters long"),
+        ("..", "must be the name of a file"),
+        ("a/b", "must not contain any of"),
+        ("a\ud800", "must be valid Unicode"),
+    ],
+)
+def test_names_with_a_problem(name: str, problem: str) -> None:
+    assert problem in (name_problem(name) or "")
+
+
+def test_a_long_name_keeps_its_ending() -> None:
+    assert fitting("x" * 600 + ".md", "text/markdown").endswith("x.md")
+    assert fitting("x" * 600, "text/plain") == "x" * 255
+    assert fitting("a\ud800?.txt", "text/plain") == "a__.txt"

@@ -12,8 +12,11 @@ from freehold.core.git_repositories import (
     URL_PROBLEM,
     Repository,
     authorization,
+    error_object,
     git_files,
+    git_folder,
     git_host_problem,
+    mounted_repositories,
     parse_repository,
 )
 
@@ -119,3 +122,12 @@ def test_an_empty_repository_and_a_commit_alone() -> None:
     assert set(alone) == {"config", "HEAD", "shallow"}
     assert alone["HEAD"] == b"b" * 40 + b"\n"
     assert b"+refs/heads/*:refs/remotes/origin/*" in alone["config"]
+
+
+def test_a_sessions_repositories_and_what_is_said_of_them() -> None:
+    one, two = ({"type": "github_repository", "mount_path": f"/workspace/{n}"} for n in "ab")
+    assert mounted_repositories([one, {"type": "file"}, two]) == [one, two]
+    assert git_folder(one["mount_path"]) == "/workspace/a/.git"
+    error = error_object("clone", "https://github.com/o/r", "It is gone.")
+    assert error["type"] == "repository_clone_error"
+    assert error["repository_url"] == "https://github.com/o/r"

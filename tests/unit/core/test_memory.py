@@ -148,6 +148,7 @@ def test_merging() -> None:
     ours = "ONE\ntwo\nthree\nfour\n"
     theirs = "one\ntwo\nthree\nFOUR\nfive\n"
     assert merged(base, ours, theirs) == "ONE\ntwo\nthree\nFOUR\nfive\n"
+    assert merged(base, theirs, ours) == "ONE\ntwo\nthree\nFOUR\nfive\n"
     assert merged(base, base + "mine\n", base + "yours\n") is None
     assert merged(base, "one\nTWO\nthree\nfour\n", "one\ntwo\nTHREE\nfour\n") is None
     assert merged("", "mine", "yours") is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,3 +67,10 @@ def test_a_path_without_problem_stays_below(parts: list[str]) -> None:
         assert not path.startswith("/")
         assert not {"", ".", ".."} & set(path.split("/"))
         assert not set("\\\0") & set(path)
+
+
+@pytest.mark.parametrize(
+    "path", ["a/" + "\u00e9" * 128, "a/\ud800", "a\x7f", "c:/a", "/a", "a//b", ""]
+)
+def test_paths_that_no_file_can_have(path: str) -> None:
+    assert path_problem(path) is not None
