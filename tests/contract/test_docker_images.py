@@ -16,13 +16,13 @@ from docker.errors import APIError, ImageNotFound
 
 from freehold.errors import ConfigurationError, SandboxUnavailable
 from freehold.sandbox import debian_base, images
-from freehold.sandbox.channel import toolbox_archive, toolbox_version
 from freehold.sandbox.image_definition import (
     LABEL_DEFINITION,
     LABEL_TOOLBOX,
     load_definition,
     read_certificates,
 )
+from freehold.sandbox.toolbox_package import toolbox_archive, toolbox_version
 
 AUTHORITIES = Path("/etc/ssl/certs/ca-certificates.crt")
 

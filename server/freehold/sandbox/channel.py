@@ -10,16 +10,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import functools
-import hashlib
-import io
-import zipfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib import resources
-from typing import Any, NamedTuple, Protocol, Self
-
-import orjson
+from typing import Any, Self
 
 from freehold import toolbox
 from freehold.core.events import Json
@@ -36,6 +29,7 @@ from freehold.ports.sandbox import (
     ToolOutcome,
 )
 from freehold.sandbox import mirroring
+from freehold.sandbox.connection import Connect, Connection, StreamBroke
 from freehold.sandbox.placing import chunks
 
 HELLO_TIMEOUT = 20.0
@@ -47,160 +41,8 @@ FILE_CHUNK = 4 * 1024 * 1024
 STREAM_CHUNK = 1024 * 1024
 """The same for a file that is streamed: small, so that others get their turn in between."""
 
-ANSWER_LIMIT = 64 * 1024 * 1024
-"""Bytes of one answer; a toolbox that sends a longer one is cut off, or a sandbox that an agent has
-taken over could fill the server's memory."""
-
-_READ = 256 * 1024
 _ATTEMPTS = 4
 _BLOCKS = ("text", "image", "document")
-_ARCHIVE_MAIN = b"from toolbox.cli import main\n\nmain()\n"
-
-
-@functools.cache
-def toolbox_files() -> dict[str, bytes]:
-    """The toolbox's files by path. Laid out in a folder, ``python3 -I -S FOLDER`` runs them, and
-    starts faster than the archive where the byte code can be kept.
-    """
-    files = {
-        f"toolbox/{item.name}": item.read_bytes()
-        for item in resources.files(toolbox).iterdir()
-        if item.name.endswith(".py") and item.name != "__main__.py"
-    }
-    return {"__main__.py": _ARCHIVE_MAIN, **dict(sorted(files.items()))}
-
-
-@functools.cache
-def toolbox_archive() -> bytes:
-    """The toolbox as one file, for ``python3 -I -S toolbox.pyz``; the same bytes every time."""
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in toolbox_files().items():
-            member = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-            member.external_attr = 0o644 << 16
-            member.create_system = 3
-            archive.writestr(member, data)
-    return buffer.getvalue()
-
-
-@functools.cache
-def toolbox_version() -> str:
-    """The SHA-256 of :func:`toolbox_archive`, in hexadecimal."""
-    return hashlib.sha256(toolbox_archive()).hexdigest()
-
-
-class Reader(Protocol):
-    """The half of :class:`asyncio.StreamReader` that the channel uses."""
-
-    async def read(self, n: int = -1, /) -> bytes:
-        """Up to ``n`` bytes; none at the end of the stream."""
-        ...
-
-
-class Writer(Protocol):
-    """The half of :class:`asyncio.StreamWriter` that the channel uses."""
-
-    def write(self, data: bytes, /) -> None:
-        """Queue bytes."""
-        ...
-
-    async def drain(self) -> None:
-        """Wait until the queue is short again."""
-        ...
-
-
-class Stream(NamedTuple):
-    """One connection to a toolbox."""
-
-    reader: Reader
-    writer: Writer
-    close: Callable[[], Awaitable[None]]
-    """Ends the connection; the toolbox goes on."""
-
-
-Connect = Callable[[], Awaitable[Stream]]
-"""Gets a new stream. Raises ``OSError`` or ``SandboxError`` when the toolbox cannot be reached."""
-
-
-class _StreamBroke(Exception):
-    """The stream ended while a reply was awaited."""
-
-
-class _Connection:
-    """A stream in use: matches replies to requests."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self._waiting: dict[int, asyncio.Future[Json]] = {}
-        self._next_rid = 1
-        self.open = True
-        self._reading = asyncio.get_running_loop().create_task(self._read())
-
-    async def request(self, frame: Json) -> Json:
-        """The whole reply frame.
-
-        Raises:
-            _StreamBroke: the stream ended first.
-        """
-        if not self.open:
-            raise _StreamBroke
-        rid = self._next_rid
-        self._next_rid += 1
-        reply: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
-        self._waiting[rid] = reply
-        try:
-            self._stream.writer.write(orjson.dumps({"rid": rid, **frame}) + b"\n")
-            await self._stream.writer.drain()
-            return await reply
-        except OSError as error:
-            self._break()
-            raise _StreamBroke from error
-        finally:
-            self._waiting.pop(rid, None)
-
-    async def close(self) -> None:
-        """End the stream; open requests see it break."""
-        self._break()
-        self._reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._reading
-        with contextlib.suppress(OSError):
-            await self._stream.close()
-
-    async def _read(self) -> None:
-        pending = bytearray()
-        try:
-            while data := await self._stream.reader.read(_READ):
-                searched = len(pending)
-                pending += data
-                while (end := pending.find(b"\n", searched)) >= 0:
-                    if not self._take(orjson.loads(memoryview(pending)[:end])):
-                        return
-                    del pending[: end + 1]
-                    searched = 0
-                if len(pending) > ANSWER_LIMIT:
-                    return
-        except (OSError, EOFError, orjson.JSONDecodeError):
-            # A peer that sends what is not a frame is as good as gone.
-            pass
-        finally:
-            self._break()
-
-    def _take(self, frame: object) -> bool:
-        """Hand a reply to who waits for it; false: it is none."""
-        if not isinstance(frame, dict):
-            return False
-        rid = frame.get("rid")
-        reply = self._waiting.get(rid) if isinstance(rid, int) else None
-        if reply is not None and not reply.done():
-            reply.set_result(frame)
-        return True
-
-    def _break(self) -> None:
-        self.open = False
-        for reply in self._waiting.values():
-            if not reply.done():
-                reply.set_exception(_StreamBroke())
 
 
 class ToolboxSandbox:
@@ -211,7 +53,7 @@ class ToolboxSandbox:
 
     def __init__(self, connect: Connect) -> None:
         self._connect = connect
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._connecting = asyncio.Lock()
         self._identity: str | None = None
         self._boot = ""
@@ -427,7 +269,7 @@ class ToolboxSandbox:
         for attempt in range(_ATTEMPTS):
             try:
                 reply = await connection.request(frame)
-            except _StreamBroke:
+            except StreamBroke:
                 # A request that breaks every stream would otherwise go round for ever.
                 if attempt == _ATTEMPTS - 1:
                     break
@@ -442,7 +284,7 @@ class ToolboxSandbox:
             raise refusal
         raise SandboxLost("the stream to the sandbox broke again and again")
 
-    async def _connected(self, broken: _Connection | None) -> _Connection:
+    async def _connected(self, broken: Connection | None) -> Connection:
         """A connection other than ``broken``; concurrent requests share the attempt."""
         async with self._connecting:
             if self._lost is not None:
@@ -453,16 +295,16 @@ class ToolboxSandbox:
             try:
                 async with asyncio.timeout(HELLO_TIMEOUT):
                     return await self._introduced(broken or current)
-            except (OSError, SandboxError, _StreamBroke) as error:
+            except (OSError, SandboxError, StreamBroke) as error:
                 self._lost = (
                     f"the sandbox is gone: {error}" if str(error) else "the sandbox is gone"
                 )
                 raise SandboxLost(self._lost) from error
 
-    async def _introduced(self, broken: _Connection | None) -> _Connection:
+    async def _introduced(self, broken: Connection | None) -> Connection:
         if broken is not None:
             await broken.close()
-        connection = _Connection(await self._connect())
+        connection = Connection(await self._connect())
         try:
             hello = await connection.request({"op": "hello"})
             with _sense():

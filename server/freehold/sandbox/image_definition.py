@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from freehold.errors import ConfigurationError
-from freehold.sandbox.channel import toolbox_archive, toolbox_version
+from freehold.sandbox.toolbox_package import toolbox_archive, toolbox_version
 
 DEFAULT_TAG = "freehold-sandbox:base"
 """What the base image is called unless ``FREEHOLD_SANDBOX_IMAGE`` says otherwise."""

@@ -1,7 +1,7 @@
 """What runs inside a sandbox: it executes the agent's tools and remembers what it executed.
 
 The toolbox is a program of the standard library alone, for any Python from 3.9, packed into one
-file by :mod:`freehold.sandbox.channel` and started as the sandbox's main process::
+file by :mod:`freehold.sandbox.toolbox_package` and started as the sandbox's main process::
 
     toolbox.pyz serve --state DIR --socket PATH --workdir DIR [--outputs DIR] [--idle-exit SECONDS]
     toolbox.pyz connect --socket PATH

@@ -12,8 +12,9 @@ import pytest
 from freehold import toolbox
 from freehold.errors import SandboxLost
 from freehold.ports.sandbox import ToolCall
-from freehold.sandbox import channel
-from freehold.sandbox.channel import Connect, Stream, ToolboxSandbox
+from freehold.sandbox import connection
+from freehold.sandbox.channel import ToolboxSandbox
+from freehold.sandbox.connection import Connect, Stream
 
 _CALL = ToolCall("sevt_1", "bash", {"command": "true"})
 _RESULT = {"content": [{"type": "text", "text": "done"}], "is_error": False}
@@ -271,7 +272,7 @@ async def test_a_listing_that_is_none_is_a_lost_sandbox(files: Any) -> None:
 async def test_a_stream_of_what_is_no_frame_is_cut_off(
     sent: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(channel, "ANSWER_LIMIT", 4096)
+    monkeypatch.setattr(connection, "ANSWER_LIMIT", 4096)
 
     async def flood(fake: Fake, frame: Frame) -> None:
         fake.reader.feed_data(sent)

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from freehold import toolbox
-from freehold.sandbox.channel import toolbox_archive, toolbox_files, toolbox_version
+from freehold.sandbox.toolbox_package import toolbox_archive, toolbox_files, toolbox_version
 from freehold.toolbox import cli
 
 _SOURCES = sorted(Path(toolbox.__file__).parent.glob("*.py"))

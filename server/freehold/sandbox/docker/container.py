@@ -18,7 +18,6 @@ from docker.utils import parse_bytes
 
 from freehold.errors import SandboxUnavailable
 from freehold.ports.sandbox import Layout
-from freehold.sandbox.channel import toolbox_archive, toolbox_version
 from freehold.sandbox.docker.engine import is_conflict, refused
 from freehold.sandbox.docker.hardening import Limits, host_options
 from freehold.sandbox.docker.names import LABEL_GATED, LABEL_OWNER, LABEL_PYTHON
@@ -29,6 +28,7 @@ from freehold.sandbox.image_definition import (
     STATE_DIR,
     TOOLBOX_PATH,
 )
+from freehold.sandbox.toolbox_package import toolbox_archive, toolbox_version
 
 LAYOUT = Layout()
 SOCKET = f"{STATE_DIR}/toolbox.sock"

@@ -12,7 +12,8 @@ from docker.errors import APIError, DockerException
 
 from freehold.errors import PlacementRefused, SandboxLost, SandboxUnavailable
 from freehold.ports.sandbox import Placed, Root, SandboxSpec
-from freehold.sandbox.channel import Connect, Stream, ToolboxSandbox
+from freehold.sandbox.channel import ToolboxSandbox
+from freehold.sandbox.connection import Connect, Stream
 from freehold.sandbox.docker.archives import Archives
 from freehold.sandbox.docker.container import (
     Recipe,

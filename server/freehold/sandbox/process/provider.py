@@ -16,16 +16,12 @@ from typing import Literal
 from freehold.core.events import Json
 from freehold.errors import SandboxLost, SandboxUnavailable
 from freehold.ports.sandbox import Finding, Layout, SandboxSpec
-from freehold.sandbox.channel import (
-    Connect,
-    Stream,
-    ToolboxSandbox,
-    toolbox_files,
-    toolbox_version,
-)
+from freehold.sandbox.channel import ToolboxSandbox
+from freehold.sandbox.connection import Connect, Stream
 from freehold.sandbox.process import bubblewrap, plain, processes
 from freehold.sandbox.process.folders import Folders, sessions
 from freehold.sandbox.process.storehouse import ProcessSandbox, Storehouse
+from freehold.sandbox.toolbox_package import toolbox_files, toolbox_version
 from freehold.toolbox.sockets import connect_unix
 
 IDLE_EXIT = 900.0
