@@ -15,6 +15,12 @@ ANSWER_LIMIT = 64 * 1024 * 1024
 """Bytes of one answer; a toolbox that sends a longer one is cut off, or a sandbox that an agent has
 taken over could fill the server's memory."""
 
+PULSE = 20.0
+"""Seconds of silence after which a toolbox that owes an answer is asked for a sign of life."""
+
+SILENCE = 60.0
+"""Seconds of silence after which it is taken for gone: an agent may have stopped it."""
+
 _READ = 256 * 1024
 
 
@@ -63,7 +69,10 @@ class Connection:
         self._waiting: dict[int, asyncio.Future[Json]] = {}
         self._next_rid = 1
         self.open = True
-        self._reading = asyncio.get_running_loop().create_task(self._read())
+        self._loop = asyncio.get_running_loop()
+        self._heard = self._loop.time()
+        self._reading = self._loop.create_task(self._read())
+        self._listening: asyncio.Task[None] | None = None
 
     async def request(self, frame: Json) -> Json:
         """The whole reply frame.
@@ -73,10 +82,12 @@ class Connection:
         """
         if not self.open:
             raise StreamBroke
-        rid = self._next_rid
-        self._next_rid += 1
-        reply: asyncio.Future[Json] = asyncio.get_running_loop().create_future()
+        rid = self._new_rid()
+        reply: asyncio.Future[Json] = self._loop.create_future()
         self._waiting[rid] = reply
+        if self._listening is None:
+            self._heard = self._loop.time()
+            self._listening = self._loop.create_task(self._listen())
         try:
             self._stream.writer.write(orjson.dumps({"rid": rid, **frame}) + b"\n")
             await self._stream.writer.drain()
@@ -90,9 +101,11 @@ class Connection:
     async def close(self) -> None:
         """End the stream; open requests see it break."""
         self._break()
-        self._reading.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._reading
+        for task in (self._reading, self._listening):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
         with contextlib.suppress(OSError):
             await self._stream.close()
 
@@ -100,6 +113,7 @@ class Connection:
         pending = bytearray()
         try:
             while data := await self._stream.reader.read(_READ):
+                self._heard = self._loop.time()
                 searched = len(pending)
                 pending += data
                 while (end := pending.find(b"\n", searched)) >= 0:
@@ -114,6 +128,28 @@ class Connection:
             pass
         finally:
             self._break()
+
+    async def _listen(self) -> None:
+        """While answers are awaited, see to it that there is somebody who could give them."""
+        try:
+            while self._waiting:
+                await asyncio.sleep(PULSE)
+                silent = self._loop.time() - self._heard
+                if silent >= SILENCE:
+                    self._break()
+                    return
+                if silent >= PULSE:
+                    # The answer says nothing, but it is heard.
+                    ping = {"rid": self._new_rid(), "op": "ping"}
+                    self._stream.writer.write(orjson.dumps(ping) + b"\n")
+        except OSError:
+            self._break()
+        finally:
+            self._listening = None
+
+    def _new_rid(self) -> int:
+        self._next_rid += 1
+        return self._next_rid
 
     def _take(self, frame: object) -> bool:
         """Hand a reply to who waits for it; false: it is none."""

@@ -340,3 +340,42 @@ async def test_the_layout_is_the_toolboxs() -> None:
     sandbox = await ToolboxSandbox.open(Toolboxes(_answer).connect)
     assert (sandbox.layout.workdir, sandbox.layout.outputs) == ("/w", "/mnt/session/outputs")
     await sandbox.close()
+
+
+async def test_a_toolbox_that_was_stopped_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent may stop its own toolbox; its session must not wait for ever."""
+    monkeypatch.setattr(connection, "PULSE", 0.01)
+    monkeypatch.setattr(connection, "SILENCE", 0.05)
+
+    async def nothing(fake: Fake, frame: Frame) -> None:
+        pass
+
+    boxes = Toolboxes(nothing)
+    boxes.refuse = {2}
+    sandbox = await ToolboxSandbox.open(boxes.connect)
+    with pytest.raises(SandboxLost):
+        await sandbox.call(_CALL)
+    assert {frame["op"] for _, frame in boxes.asked} == {"call", "ping"}
+
+
+async def test_a_toolbox_that_lives_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "PULSE", 0.01)
+    monkeypatch.setattr(connection, "SILENCE", 60.0)
+    pings = 0
+
+    async def slowly(fake: Fake, frame: Frame) -> None:
+        nonlocal pings
+        if frame["op"] == "ping":
+            pings += 1
+            fake.reply(frame, {})
+        while frame["op"] == "call" and pings < 5:
+            await asyncio.sleep(0.001)
+        if frame["op"] == "call":
+            fake.reply(frame, _RESULT)
+
+    boxes = Toolboxes(slowly)
+    sandbox = await ToolboxSandbox.open(boxes.connect)
+    outcome = await sandbox.call(_CALL)
+    assert outcome.content == _RESULT["content"]
+    assert len(boxes.connections) == 1
+    await sandbox.close()
