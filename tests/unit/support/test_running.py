@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
 from tests.support import running
 from tests.support.running import ServerProcess
 
