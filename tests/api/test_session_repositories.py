@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -33,8 +34,9 @@ class World:
     def __init__(self, folder: Path, **variables: str) -> None:
         authority = Authority(folder, "git")
         self.host = GitServer(folder / "host")
-        self._serving = self.host.serving(authority.certificate("localhost").context())
-        self._serving.__enter__()
+        self._open = contextlib.ExitStack()
+        serving = self.host.serving(authority.certificate("localhost").context())
+        self._open.enter_context(serving)
         self.data = folder / "data"
         self.process = ServerProcess(
             self.data,
@@ -45,16 +47,16 @@ class World:
             FREEHOLD_LOG_LEVEL="debug",
             **variables,
         )
-        self.process.start()
-        self.sdk = client_of(self.process.url)
+        with self._open:
+            self._open.enter_context(self.process)
+            self.sdk = self._open.enter_context(client_of(self.process.url))
+            self._open = self._open.pop_all()
         self._made: list[str] = []
 
     def close(self) -> None:
-        for session in self._made:
-            self.sdk.beta.sessions.delete(session)
-        self.sdk.close()
-        self.process.stop()
-        self._serving.__exit__(None, None, None)
+        with self._open:
+            for session in self._made:
+                self.sdk.beta.sessions.delete(session)
 
     def resource(self, name: str, token: str | None = TOKEN, **fields: Any) -> dict[str, Any]:
         made = {"type": "github_repository", "url": self.host.url(name), **fields}

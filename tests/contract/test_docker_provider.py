@@ -88,6 +88,7 @@ async def test_it_describes_itself(provider: DockerSandboxProvider, docker_image
         "limits",
         "isolation",
         "network",
+        "users",
     } == {*findings}
     assert not [f for f in findings.values() if f.status == "error"]
 

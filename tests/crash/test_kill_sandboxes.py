@@ -6,12 +6,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import random
-import shutil
-import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.crash.support import PATIENCE, check_order, dice, how_often, until, user
+from tests.crash.support import check_order, dice, how_often, until, user
+from tests.support.own_engine import OwnEngine, own_engine
 from tests.support.running import ServerProcess, client_of
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
@@ -181,86 +178,11 @@ def test_server_killed_while_it_restores(
     until(lambda: not list((tmp_path / "data" / "blobs" / "checkpoints").rglob("*/*")))
 
 
-class OwnEngine:
-    """A second dockerd, with a root, a socket and a containerd of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.host = f"unix://{folder}/docker.sock"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        """Start; as a supervisor does, again if it gives up while it clears up after the last."""
-        deadline = time.monotonic() + PATIENCE
-        self._launch()
-        while not self.answers():
-            assert self._process is not None
-            if self._process.poll() is not None:
-                self._launch()
-            said = (self._folder / "dockerd.log").read_text(errors="replace")[-3000:]
-            assert time.monotonic() < deadline, said
-            time.sleep(0.1)
-
-    def _launch(self) -> None:
-        folder = self._folder
-        (folder / "docker.pid").unlink(missing_ok=True)
-        with (folder / "dockerd.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    # In a network of its own: without a bridge an engine removes the one it
-                    # finds, which may be another engine's.
-                    *("unshare", "--net"),
-                    *("dockerd", "--host", self.host, "--data-root", str(folder / "root")),
-                    *("--exec-root", str(folder / "exec"), "--pidfile", str(folder / "docker.pid")),
-                    *("--bridge", "none", "--iptables=false", "--ip6tables=false"),
-                ],
-                stdout=log,
-                stderr=log,
-            )
-
-    def answers(self) -> bool:
-        done = subprocess.run(
-            ["docker", "--host", self.host, "version"], capture_output=True, check=False
-        )
-        return done.returncode == 0
-
-    def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait(30)
-
-    def stop(self) -> None:
-        assert self._process is not None
-        self._process.terminate()
-        self._process.wait(60)
-        # What a killed engine left: they have its folder in their command lines.
-        for process in Path("/proc").iterdir():
-            with contextlib.suppress(OSError):
-                line = (process / "cmdline").read_bytes()
-                if process.name.isdigit() and bytes(self._folder) in line:
-                    os.kill(int(process.name), signal.SIGKILL)
-
-
 @pytest.fixture
 def engine(docker_image: str) -> Iterator[OwnEngine]:
-    if os.geteuid() != 0 or shutil.which("dockerd") is None:
-        pytest.skip("a second dockerd needs root")
-    if subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False).returncode:
-        pytest.skip("a second dockerd needs a network of its own")
-    import tempfile
-
-    # Sockets have short names.
-    folder = Path(tempfile.mkdtemp(prefix="fh-engine-"))
-    own = OwnEngine(folder)
-    own.start()
-    try:
-        saved = subprocess.Popen(["docker", "save", docker_image], stdout=subprocess.PIPE)
-        subprocess.run(["docker", "--host", own.host, "load", "-q"], stdin=saved.stdout, check=True)
-        saved.wait()
+    with own_engine() as own:
+        own.load(docker_image)
         yield own
-    finally:
-        own.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_engine_killed(tmp_path: Path, engine: OwnEngine, docker_image: str) -> None:
@@ -289,12 +211,4 @@ def test_engine_killed(tmp_path: Path, engine: OwnEngine, docker_image: str) -> 
             assert play.done, "the engine is back, and calls still fail"
         play.check()
         play.sdk.beta.sessions.delete(play.session)
-        until(
-            lambda: (
-                not subprocess.run(
-                    ["docker", "--host", engine.host, "ps", "-aq"],
-                    capture_output=True,
-                    check=True,
-                ).stdout.strip()
-            )
-        )
+        until(lambda: not engine.run("ps", "-aq").stdout.strip())

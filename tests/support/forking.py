@@ -82,9 +82,12 @@ def template() -> Iterator[Template]:
     ) as process:
         made = Template(process)
         made.ask({"poll": 0})
-        yield made
-        assert process.stdin is not None
-        process.stdin.close()
+        try:
+            yield made
+        finally:
+            # Else it would be waited for, for ever.
+            assert process.stdin is not None
+            process.stdin.close()
 
 
 def _become(arguments: list[str], environment: dict[str, str], log: str) -> None:
@@ -126,15 +129,23 @@ def main() -> None:
     from freehold.mcp import client
 
     assert all((uvloop, httptools_impl, app, listening, program, client))
+    running: set[int] = set()
     for line in sys.stdin:
         request = json.loads(line)
         if "start" in request:
-            answer: int | None = os.fork()
-            if answer == 0:
+            pid = os.fork()
+            if pid == 0:
                 _become(request["start"], request["environment"], request["log"])
+            running.add(pid)
+            answer: int | None = pid
         else:
             answer = _poll(request["poll"])
+            if answer is not None:
+                running.discard(request["poll"])
         print(json.dumps(answer), flush=True)
+    # Whoever asked may have been killed.
+    for pid in running:
+        os.kill(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":

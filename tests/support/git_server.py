@@ -56,6 +56,8 @@ class GitServer:
         self.answers: dict[str, int] = {}
         self.hold: threading.Event | None = None
         """Packs are sent once it is set."""
+        self.hold_pushes: threading.Event | None = None
+        """Packs are taken in once it is set."""
         self.requests: list[tuple[str, str | None]] = []
         """Path with its query, and the password that came along."""
         self.port = 0
@@ -133,8 +135,9 @@ class GitServer:
         try:
             yield
         finally:
-            if self.hold is not None:
-                self.hold.set()
+            for held in (self.hold, self.hold_pushes):
+                if held is not None:
+                    held.set()
             server.shutdown()
             server.server_close()
 
@@ -205,6 +208,8 @@ def _handler(host: GitServer) -> type[BaseHTTPRequestHandler]:
             else:
                 if rest == "git-upload-pack" and host.hold is not None:
                     host.hold.wait(60)
+                if rest == "git-receive-pack" and host.hold_pushes is not None:
+                    host.hold_pushes.wait(60)
                 self.backend(f"/{name}/{rest}", split.query, body)
 
         def backend(self, path: str, query: str, body: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -83,6 +84,9 @@ def serve(data_dir: Path, **values: Any) -> Iterator[Served]:
         yield served
 
 
+_SETPRIV = shutil.which("setpriv") if sys.platform == "linux" else None
+
+
 class Process(Protocol):
     """What a :class:`ServerProcess` needs of the process that it runs."""
 
@@ -98,6 +102,10 @@ class Process(Protocol):
 
 
 def _spawn(command: list[str], environment: Mapping[str, str], log: Path) -> Process:
+    # Nothing is told to tests that are killed: the server then goes with the thread that began
+    # it. That is the tests' own but for those that begin one in a thread that ends before it.
+    if _SETPRIV is not None and threading.current_thread() is threading.main_thread():
+        command = [_SETPRIV, "--pdeathsig", "KILL", *command]
     with log.open("ab") as sink:
         return subprocess.Popen(command, env=environment, stdout=sink, stderr=sink)
 
@@ -177,12 +185,23 @@ class ServerProcess:
         return self._process.wait(timeout)
 
     def __enter__(self) -> ServerProcess:
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            # Who fails to enter is not asked to leave.
+            self._end()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._process is not None and self._process.poll() is None:
-            try:
+        try:
+            if self._process is not None and self._process.poll() is None:
                 self.stop()
-            except subprocess.TimeoutExpired:
-                self.kill()
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            self._end()
+
+    def _end(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self.kill()

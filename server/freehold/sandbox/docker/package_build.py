@@ -62,6 +62,10 @@ class BuildStopped(SandboxUnavailable):
     """The server is being stopped, and its builds with it."""
 
 
+class InstallFailed(SandboxUnavailable):
+    """A step failed by itself: made again, it would fail again."""
+
+
 @dataclass(frozen=True)
 class Where:
     """What every build of a provider has in common."""
@@ -111,8 +115,8 @@ def ensure_built(
     whether it was built here.
 
     Raises:
-        SandboxUnavailable: a package cannot be installed, with the installer's last lines; or the
-            engine could not.
+        InstallFailed: a package cannot be installed, with the installer's last lines.
+        SandboxUnavailable: the engine could not, or the build was killed.
         BuildStopped: ``stopped`` told so.
     """
     target = target or target_of(plan)
@@ -235,7 +239,8 @@ class _Build:
         """Run a step to its end.
 
         Raises:
-            SandboxUnavailable: it failed.
+            InstallFailed: it failed.
+            SandboxUnavailable: the whole container was killed, which says nothing of the packages.
         """
         plan, began = self.plan, time.monotonic()
         home = "/home/agent" if user == USER else "/root"
@@ -266,7 +271,15 @@ class _Build:
         log.warning("packages %s: %s %s: %s", plan.digest, " ".join(step), why, words)
         what = ".".join(["config.packages", *step[1:]])
         doing = "installing" if step[0] == "install" else f"the step `{step[0]}`"
-        raise SandboxUnavailable(f"{what}: {doing} {why}. Its last lines:\n{words}")
+        kind = SandboxUnavailable if status in {None, _KILLED} and self._ended() else InstallFailed
+        raise kind(f"{what}: {doing} {why}. Its last lines:\n{words}")
+
+    def _ended(self) -> bool:
+        """Whether the container itself is no more."""
+        try:
+            return not self.client.api.inspect_container(self.container)["State"]["Running"]
+        except NotFound:
+            return True
 
 
 def _clear_away(client: DockerClient, plan: Plan, since: float | None) -> float:

@@ -27,7 +27,7 @@ from freehold.sandbox.docker.package_build import (
     LABEL_PACKAGES,
     LONGEST,
     REPOSITORY,
-    BuildStopped,
+    InstallFailed,
     Where,
     container_named,
     ensure_built,
@@ -165,9 +165,8 @@ class PackageImages:
         try:
             loop = asyncio.get_running_loop()
             built = await loop.run_in_executor(self._threads, self._build_in_thread, plan)
-        except BuildStopped:
-            raise
-        except SandboxUnavailable as error:
+        except InstallFailed as error:
+            # Not what the engine's end, or another accident, was the cause of.
             now = time.monotonic()
             recent = {d: f for d, f in self._failures.items() if now - f[0] < FAILURE_KEPT}
             self._failures = {**recent, plan.digest: (now, str(error))}
