@@ -16,7 +16,7 @@ from tests.support.git_server import GitServer
 
 from freehold import tls
 from freehold.core.addresses import parse_network
-from freehold.errors import SecretUnreadable
+from freehold.errors import SandboxLost, SecretUnreadable
 from freehold.git import GitCache, GitNetwork
 from freehold.harness.repositories import (
     RepositoryFurnisher,
@@ -151,6 +151,52 @@ async def test_the_agent_can_work_in_it(world: World) -> None:
     assert f"github\t{url} (push)" in told
     told = await output(sandbox, f"grep -rl {TOKEN} /workspace /home /tmp /etc 2>/dev/null; echo .")
     assert told.strip() == "."
+    await world.provider.remove(spec.session_id)
+
+
+async def test_what_was_restored_is_the_agents(world: World) -> None:
+    """In a sandbox that takes the place of a lost one, no call was begun; its files came before."""
+    world.host.create("ada/engine", TOKEN)
+    world.host.create("ada/other", TOKEN)
+    spec = world.spec(world.mount("ada/engine"), world.mount("ada/other"))
+    sandbox = await world.sandbox(spec)
+    assert await world.furnish(spec, sandbox) == []
+    await output(
+        sandbox,
+        "cd engine && git checkout -qb side && echo mine > README.md && echo new > new &&"
+        " git -c user.name=A -c user.email=a@b commit -qam work && echo more >> README.md;"
+        " rm -rf ../other",
+    )
+    world.host.commit("ada/engine", {"later": "x"})
+    assert await world.furnish(spec, sandbox) == []
+    told = await output(
+        sandbox, "cd /workspace/engine && git log -1 --format=%s && cat README.md && git status -sb"
+    )
+    assert told.splitlines() == ["work", "mine", "more", "## side", " M README.md", "?? new"]
+    # A checkpoint may be from before there was one; and nobody can tell who removed it.
+    assert await output(sandbox, "cat /workspace/other/README.md") == "# ada/other"
+    await world.provider.remove(spec.session_id)
+
+
+async def test_what_broke_off_half_way_is_done_again(world: World) -> None:
+    world.host.create("ada/engine", TOKEN)
+    spec = world.spec(world.mount("ada/engine"))
+    sandbox = await world.sandbox(spec)
+    place = sandbox.place
+    for count in range(1, 12):
+
+        async def breaking(files: Any, *, writable: bool = False, count: int = count) -> None:
+            await place(list(files)[:count], writable=writable)
+            raise SandboxLost("gone")
+
+        sandbox.place = breaking  # type: ignore[method-assign]
+        with pytest.raises(SandboxLost):
+            await world.furnish(spec, sandbox)
+    sandbox.place = place  # type: ignore[method-assign]
+    assert await world.furnish(spec, sandbox) == []
+    told = await output(sandbox, "cd engine && git status -sb && ls -A . && ls .git")
+    assert told.splitlines()[:3] == ["## main...origin/main", ".git", "README.md"]
+    assert "freehold" not in told
     await world.provider.remove(spec.session_id)
 
 

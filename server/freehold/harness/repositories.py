@@ -43,6 +43,9 @@ OPEN = ("/workspace", "/home/agent", "/tmp")  # noqa: S108 - inside
 """Folders of the agent's in every sandbox. A mount elsewhere is a root of its own."""
 
 _FOLDERS = ("objects/info", "objects/pack", "refs/heads", "refs/tags")
+_UNFINISHED = "freehold-unfinished"
+"""In a ``.git`` that is being put there."""
+_LOOK_MS = 60_000
 _CHECKOUT_MS = 600_000
 _SHOWN = 300
 _REMEMBERED = 512
@@ -93,7 +96,8 @@ class RepositoryFurnisher:
         """Clone and check out; see the port.
 
         A sandbox that is not fresh is given only what this process could not give it before: the
-        agent may have deleted a repository, or changed it.
+        agent may have deleted a repository, or changed it. In a fresh one, what was restored from
+        a checkpoint is the agent's as well, with all that it changed.
         """
         due = mounted_repositories(spec.resources)
         if not fresh:
@@ -106,6 +110,8 @@ class RepositoryFurnisher:
         troubles: dict[str, Json] = {}
         for mount in due:
             try:
+                if fresh and await _is_the_agents(sandbox, mount["mount_path"]):
+                    continue
                 await self._mount(spec, sandbox, mount, tokens)
             except RepositoryError as error:
                 log.warning("repository of %s: %s", spec.session_id, error)
@@ -156,35 +162,55 @@ class RepositoryFurnisher:
         async with self._source.git_folder(wanted, fetched) as files:
             await sandbox.place(
                 [
+                    # First, so that nobody takes for the agent's what broke off half way.
+                    Placed(f"{there}/{_UNFINISHED}", b""),
                     *(Placed(f"{there}/{folder}", None) for folder in _FOLDERS),
                     *(Placed(f"{there}/{name}", source) for name, source in files.items()),
                 ],
                 writable=True,
             )
-        if fetched.commit is not None:
-            await _check_out(sandbox, path, wanted.url)
+        await _check_out(sandbox, path, wanted.url, empty=fetched.commit is None)
 
 
-async def _check_out(sandbox: Sandbox, path: str, url: str) -> None:
-    """Have the git inside unpack the tree that HEAD names."""
-    mark = secrets.token_hex(16)
+async def _is_the_agents(sandbox: Sandbox, path: str) -> bool:
+    """Whether a repository is there that nobody is in the middle of putting there."""
+    script = f"[ -e .git/HEAD ] && [ ! -e .git/{_UNFINISHED} ]"
+    status, _ = await _run(sandbox, path, script, _LOOK_MS)
+    return status == "0"
+
+
+async def _check_out(sandbox: Sandbox, path: str, url: str, *, empty: bool) -> None:
+    """Have the git inside unpack the tree that HEAD names, if it names one."""
     # Large files stay pointers: whoever wants them can fetch them.
-    script = f"""(
-cd -- {shlex.quote(path)} || exit 9
+    script = f"""\
 command -v git >/dev/null || {{ echo 'the sandbox has no git'; exit 9; }}
 export GIT_LFS_SKIP_SMUDGE=1 GIT_TERMINAL_PROMPT=0
 rm -f .git/index.lock
-git -c core.hooksPath=/dev/null reset --quiet --hard
+{"true" if empty else "git -c core.hooksPath=/dev/null reset --quiet --hard"}
+status=$?
+# Also where it failed: the session is told of that, and what is there now is the agent's.
+rm -f .git/{_UNFINISHED}
+exit $status"""
+    status, told = await _run(sandbox, path, script, _CHECKOUT_MS)
+    if status != "0":
+        reason = told[-_SHOWN:] or "git said nothing"
+        raise RepositoryError("checkout", f"{url} could not be checked out: {reason}")
+
+
+async def _run(sandbox: Sandbox, path: str, script: str, timeout_ms: int) -> tuple[str, str]:
+    """Run a script in a folder: its exit status, if it came to its end, and what it said."""
+    mark = secrets.token_hex(16)
+    script = f"""(
+cd -- {shlex.quote(path)} || exit 9
+{script}
 ) </dev/null 2>&1; echo "{mark} $?"
 """
     outcome = await sandbox.call(
-        ToolCall(f"checkout_{mark}", "bash", {"command": script, "timeout_ms": _CHECKOUT_MS})
+        ToolCall(f"repository_{mark}", "bash", {"command": script, "timeout_ms": timeout_ms})
     )
     told = "".join(str(block.get("text", "")) for block in outcome.content).strip()
     said, _, status = told.rpartition(mark)
-    if status.strip() != "0":
-        reason = (said or told).strip()[-_SHOWN:] or "git said nothing"
-        raise RepositoryError("checkout", f"{url} could not be checked out: {reason}")
+    return status.strip(), (said or told).strip()
 
 
 class RepositorySkillFinder:
