@@ -304,13 +304,18 @@ def test_a_sandbox_that_takes_another_ones_place_has_them_too(tmp_path: Path) ->
         world.stop()
 
 
-def test_plain_processes_say_that_they_keep_nothing(tmp_path: Path) -> None:
+def test_where_nothing_can_be_kept_from_the_agent_the_session_is_refused(tmp_path: Path) -> None:
     world = World(tmp_path, lambda: ProcessSandboxProvider(tmp_path / "data", plain=True))
     try:
-        session = world.session(XLSX)
-        events = turn(world.sdk, session, said('/tool bash {"command": "true"}'))
-        (error,) = [e.error for e in events if e.type == "session.error"]
-        assert "Install bubblewrap or use Docker." in error.message
+        body = {"agent": world.agent(XLSX).id, "environment_id": world.environment()}
+        answer = world.http.post("/v1/sessions", json=body)
+        assert answer.status_code == 400
+        message = answer.json()["error"]["message"]
+        assert message.startswith("agent: its skills (agent.skills) cannot be put into a sandbox")
+        assert "install bubblewrap or use Docker" in message
+        without = {"type": "agent_with_overrides", "id": body["agent"], "skills": []}
+        answer = world.http.post("/v1/sessions", json={**body, "agent": without})
+        assert answer.status_code == 200
     finally:
         world.end()
 

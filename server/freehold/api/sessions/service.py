@@ -109,6 +109,7 @@ async def create(
     check_environment(environment.id, environment.config, wanted)
     support.refuse_environment(environment.id, environment.config, sandboxes)
     support.refuse_resources(wanted, sandboxes)
+    support.refuse_skills(agent, sandboxes)
     if (problem := blocked_mcp_servers(agent, environment.config)) is not None:
         raise InvalidRequest(problem)
     budget = None

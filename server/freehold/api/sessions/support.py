@@ -68,6 +68,19 @@ def refuse_resources(wanted: Sequence[ResourceParams], sandboxes: SandboxProvide
         raise NotSupported(f"resources: cannot be put into a sandbox here: {reason}")
 
 
+def refuse_skills(agent: Json, sandboxes: SandboxProvider) -> None:
+    """Refuse an agent's skills that the session's sandbox would not have.
+
+    Raises:
+        NotSupported: it has some.
+    """
+    if agent["skills"] and (reason := sandboxes.unfurnishable()) is not None:
+        raise NotSupported(
+            f"agent: its skills (agent.skills) cannot be put into a sandbox here: {reason}; or use "
+            "an agent without skills"
+        )
+
+
 def refuse_credential(
     credential: CredentialRow, environment: Json, sandboxes: SandboxProvider
 ) -> None:
