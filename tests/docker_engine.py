@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import io
 import os
 import secrets
+import tarfile
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -114,6 +116,36 @@ def text_of(outcome: ToolOutcome) -> str:
 async def output(sandbox: Sandbox, command: str) -> str:
     """The text of a bash command, which may fail."""
     return text_of(await run(sandbox, command))
+
+
+_STAND_IN = """\
+#!/bin/sh
+# Says how it was started, as the packages' own programs do not.
+{ echo "$(basename "$0") as $(id -un) in $HOME:"; printf ' <%s>' "$@"; echo; } >> ~/started
+"""
+
+
+@contextlib.contextmanager
+def with_stand_ins(client: DockerClient, image: str) -> Iterator[str]:
+    """A sandbox image with programs in the place of the package managers that it has not: cargo,
+    gem and go write into ``~/started`` how they were started."""
+    tag = f"freehold-test:{secrets.token_hex(6)}"
+    seed = client.containers.create(image, ["true"])
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name in ("cargo", "gem", "go"):
+            info = tarfile.TarInfo(name)
+            info.mode, info.size = 0o755, len(_STAND_IN)
+            tar.addfile(info, io.BytesIO(_STAND_IN.encode()))
+    try:
+        seed.put_archive("/usr/local/bin", buffer.getvalue())
+        seed.commit(*tag.split(":"))
+    finally:
+        seed.remove()
+    try:
+        yield tag
+    finally:
+        client.images.remove(tag, force=True)
 
 
 def container_of(client: DockerClient, sandbox: Sandbox) -> Any:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import logging
 import os
 import secrets
 import signal
 import subprocess
 import sys
-import tarfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -20,7 +18,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from docker import DockerClient
-from tests.docker_engine import MakeProvider, container_of, output, providers
+from tests.docker_engine import (
+    MakeProvider,
+    container_of,
+    output,
+    providers,
+    with_stand_ins,
+)
 from tests.support.running import serve
 
 from freehold.core.packages import Packages
@@ -300,29 +304,10 @@ async def test_a_packaged_session_is_served_from_a_pool_of_its_image(
     assert len(names) == 2
 
 
-STAND_IN = """\
-#!/bin/sh
-# Says how it was started, as the packages' own programs do not.
-{ echo "$(basename "$0") as $(id -un) in $HOME:"; printf ' <%s>' "$@"; echo; } >> ~/started
-"""
-
-
 @pytest.fixture
 def image_with_stand_ins(docker_client: DockerClient, docker_image: str) -> Iterator[str]:
-    """The sandbox image with programs in the place of managers whose registries are not reached."""
-    tag = f"freehold-test:{secrets.token_hex(6)}"
-    seed = docker_client.containers.create(docker_image, ["true"])
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name in ("cargo", "gem", "go"):
-            info = tarfile.TarInfo(name)
-            info.mode, info.size = 0o755, len(STAND_IN)
-            tar.addfile(info, io.BytesIO(STAND_IN.encode()))
-    seed.put_archive("/usr/local/bin", buffer.getvalue())
-    seed.commit(*tag.split(":"))
-    seed.remove()
-    yield tag
-    docker_client.images.remove(tag, force=True)
+    with with_stand_ins(docker_client, docker_image) as tag:
+        yield tag
 
 
 async def test_cargo_gem_and_go_are_started_in_their_order_as_the_agent(
