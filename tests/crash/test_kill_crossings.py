@@ -53,6 +53,15 @@ from tests.support.running import ServerProcess, client_of
 pytestmark = [pytest.mark.docker, pytest.mark.slow, pytest.mark.timeout(900)]
 
 KILLS = how_often(1)
+RIGHT = (
+    LOST,
+    NOT_STARTED,
+    "the sandbox was restarted while this call was running",
+    # What git says of a connection that ends.
+    "RPC failed",
+    "unable to access",
+)
+"""What a call that failed says."""
 TOKEN = "tok-4711"
 OUT = "/mnt/session/outputs"
 LARGE = bytes(range(256)) * 40_000
@@ -156,7 +165,7 @@ class World:
         text = "".join(block.get("text", "") for block in results[-1]["content"])
         failed = bool(results[-1].get("is_error"))
         if failed:
-            assert text in (LOST, NOT_STARTED), text
+            assert any(words in text for words in RIGHT), text
         if text == NOT_STARTED:
             (error,) = [e["error"] for e in events[-6:] if e["type"] == "session.error"]
             assert error["type"] == "unknown_error", error
@@ -348,8 +357,10 @@ def test_push(world: World, victim: str, round_: int) -> None:
         assert world.git.head(name) == world.turn(session, "git -C /workspace/r rev-parse HEAD")
     push = "git pull -q --rebase 2>&1; git push -q 2>&1; git status -sb; git log --format=%s"
     after = world.turn(session, f"cd /workspace/r && {push}").splitlines()
-    # Its commit was made once and has arrived once, whether or not the push was told to be done.
-    assert after[-3:] == ["## main...origin/main", "one", "change"], after
+    # Its commit has arrived once, whether or not the push was told to be done; where the call is
+    # told to be lost it may not have been made.
+    assert after[-1] == "change", after
+    assert after.count("one") == 1 or (not done and after.count("one") == 0), after
     assert world.git.head(name) == world.turn(session, "git -C /workspace/r rev-parse HEAD")
 
 

@@ -6,6 +6,7 @@ Everything here blocks and runs in a thread (:meth:`Engine.run`).
 from __future__ import annotations
 
 import io
+import logging
 import tarfile
 import time
 from collections.abc import Callable, Mapping
@@ -44,6 +45,8 @@ NOWHERE = "198.18.0.53"
 """The name server of a gated sandbox: any address would do, since the gate answers for all."""
 
 _STOP_SECONDS = 2
+log = logging.getLogger(__name__)
+
 _PATIENCE = 5.0
 """Seconds to wait for somebody else who is making or removing the same container."""
 _PAUSE = 0.02
@@ -248,7 +251,18 @@ def _resume(client: DockerClient, recipe: Recipe, found: dict[str, Any]) -> Runn
                 _furnish(client, recipe, container, client.images.get(found["Image"]).labels)
             elif labels.get(LABEL_TOOLBOX) != toolbox_version():
                 _put_toolbox(client, container)
-            client.api.start(container)
+            try:
+                client.api.start(container)
+            except NotFound:
+                raise
+            except APIError as error:
+                if state["Status"] != "created":
+                    raise
+                # An engine that was killed while it started it can never start it again. Nothing
+                # has been done in it yet; should any other be no better, that is told of the next.
+                log.warning("%s cannot be started and is made anew: %s", found["Name"], error)
+                remove(client, container)
+                return None
             fell = state["Status"] == "exited" and state.get("ExitCode") not in _GOOD_ORDER
             ended = how_it_ended(found, recipe.limits) if fell else None
             return Running(

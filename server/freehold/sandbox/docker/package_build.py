@@ -44,6 +44,8 @@ _PIDS = 4_096
 _PAUSE = 0.5
 _UNSTARTED = 30.0
 """Seconds after which a container that was made and not started has lost its maker."""
+_ENDING = 5.0
+"""Seconds within which the engine knows of a container's end."""
 _KEPT_LINES = 200
 _KILLED = 137
 _STOPPED = "The server is being stopped; the environment's packages are not built."
@@ -275,11 +277,17 @@ class _Build:
         raise kind(f"{what}: {doing} {why}. Its last lines:\n{words}")
 
     def _ended(self) -> bool:
-        """Whether the container itself is no more."""
-        try:
-            return not self.client.api.inspect_container(self.container)["State"]["Running"]
-        except NotFound:
-            return True
+        """Whether the container itself is no more. Its programs end before the engine says so."""
+        deadline = time.monotonic() + _ENDING
+        while time.monotonic() < deadline:
+            try:
+                state = self.client.api.inspect_container(self.container)["State"]
+            except NotFound:
+                return True
+            if not state["Running"]:
+                return True
+            time.sleep(_PAUSE / 5)
+        return False
 
 
 def _clear_away(client: DockerClient, plan: Plan, since: float | None) -> float:
