@@ -34,6 +34,7 @@ from freehold.harness.repositories import (
     RepositoryGrants,
     RepositorySkillFinder,
 )
+from freehold.harness.repository_fetching import RepositoryFetching
 from freehold.harness.sessions import Sessions
 from freehold.harness.skills import SkillFurnisher
 from freehold.harness.uploads import Uploads
@@ -184,7 +185,10 @@ def create_app(
         validator=CredentialValidator(keyring, HttpMcpProber(http)),
         files=files,
     )
-    found_skills = RepositorySkillFinder(repositories, tokens, SqlRepositorySkills(database))
+    fetching = RepositoryFetching(repositories)
+    found_skills = RepositorySkillFinder(
+        repositories, tokens, SqlRepositorySkills(database), fetching=fetching
+    )
     memories = MemoryMounts(SqlMemoryFiles(database, clock), SqlMemoryCopies(database))
     driver = Driver(
         egress=egress,
@@ -206,7 +210,7 @@ def create_app(
         furnishers=[
             Uploads(files, clock, possible=sandboxes.unfurnishable() is None),
             memories,
-            RepositoryFurnisher(repositories, tokens),
+            RepositoryFurnisher(repositories, tokens, fetching),
             SkillFurnisher(DatabaseSkills(database), found_skills),
             *furnishers,
         ],
@@ -230,7 +234,18 @@ def create_app(
         services=services,
         blobs=blobs,
         # In the order in which they are closed.
-        parts=(egress, driver, found_skills, web, sandboxes, model, files, blobs, database),
+        parts=(
+            egress,
+            driver,
+            found_skills,
+            fetching,
+            web,
+            sandboxes,
+            model,
+            files,
+            blobs,
+            database,
+        ),
     )
     app = FastAPI(title="Freehold", version=__version__, lifespan=running.lifespan)
     app.state.model = model

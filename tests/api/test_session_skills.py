@@ -102,7 +102,8 @@ class World:
         events = turn(self.sdk, session_id, said(message))
         (result,) = [e for e in events if e.type == "agent.tool_result"]
         assert not [e for e in events if e.type == "session.error"]
-        return text_of(ToolOutcome([block.model_dump() for block in result.content]))
+        # What there is to say of the sandbox stands before what the tool said.
+        return text_of(ToolOutcome([result.content[-1].model_dump()]))
 
 
 def custom(skill_id: str, **version: str) -> dict[str, str]:

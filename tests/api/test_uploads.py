@@ -83,7 +83,7 @@ class World:
 
     def bash(self, session_id: str, command: str) -> str:
         results = [e for e in self.events(session_id, command) if e.type == "agent.tool_result"]
-        text: str = results[-1].content[0].text
+        text: str = results[-1].content[-1].text
         return text
 
     def system(self) -> list[str]:

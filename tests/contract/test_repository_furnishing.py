@@ -23,6 +23,7 @@ from freehold.harness.repositories import (
     RepositoryGrants,
     RepositorySkillFinder,
 )
+from freehold.harness.repository_fetching import RepositoryFetching
 from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import Sandbox, SandboxProvider, SandboxSpec
 from freehold.ports.skills import RepositorySkill
@@ -51,7 +52,9 @@ class World:
 
     def __init__(self, host: GitServer, cache: GitCache, provider: SandboxProvider) -> None:
         self.host, self.provider, self.tokens = host, provider, Tokens()
-        self.furnisher = RepositoryFurnisher(cache, self.tokens, pauses=())
+        self.furnisher = RepositoryFurnisher(
+            cache, self.tokens, RepositoryFetching(cache, pauses=())
+        )
         self._count = 0
 
     def spec(self, *mounts: dict[str, Any], session: str = "sesn_1") -> SessionSpec:

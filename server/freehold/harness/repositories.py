@@ -25,6 +25,7 @@ from freehold.core.git_repositories import (
     parse_repository,
 )
 from freehold.errors import PlacementRefused, RepositoryError, SecretUnreadable
+from freehold.harness.repository_fetching import RepositoryFetching
 from freehold.ports.egress import Grants, Injection
 from freehold.ports.log import SessionSpec
 from freehold.ports.repositories import (
@@ -61,20 +62,20 @@ class RepositoryFurnisher:
     """Puts a session's repositories into its sandbox, and says which it goes on without.
 
     Args:
-        source: Fetches them.
+        source: Has them on the server's disk.
         tokens: Opens their tokens.
-        pauses: Seconds to wait before each further attempt where the host or the way to it fails.
+        fetching: Has them fetched; default: for this alone.
     """
 
     def __init__(
         self,
         source: RepositorySource,
         tokens: RepositoryTokens,
-        pauses: Sequence[float] = (1.0, 3.0),
+        fetching: RepositoryFetching | None = None,
     ) -> None:
         self._source = source
         self._tokens = tokens
-        self._pauses = tuple(pauses)
+        self._fetching = fetching or RepositoryFetching(source)
         self._lacking: OrderedDict[str, _Lacking] = OrderedDict()
 
     async def roots(self, spec: SessionSpec) -> Sequence[Root]:
@@ -140,24 +141,16 @@ class RepositoryFurnisher:
             raise tokens
         wanted = _wanted(spec, mount, tokens)
         try:
-            await self._place(sandbox, mount["mount_path"], wanted)
+            fetched = await self._fetching.fetch("furnisher", spec, wanted)
+            await self._place(sandbox, mount["mount_path"], wanted, fetched)
         except (PlacementRefused, OSError) as error:
             raise RepositoryError(
                 "clone", f"{wanted.url} could not be put into the sandbox: {error}"
             ) from error
 
-    async def _fetch(self, wanted: WantedRepository) -> FetchedRepository:
-        for pause in self._pauses:
-            try:
-                return await self._source.fetch(wanted)
-            except RepositoryError as error:
-                if not error.retryable:
-                    raise
-            await asyncio.sleep(pause)
-        return await self._source.fetch(wanted)
-
-    async def _place(self, sandbox: Sandbox, path: str, wanted: WantedRepository) -> None:
-        fetched = await self._fetch(wanted)
+    async def _place(
+        self, sandbox: Sandbox, path: str, wanted: WantedRepository, fetched: FetchedRepository
+    ) -> None:
         there = git_folder(path)
         async with self._source.git_folder(wanted, fetched) as files:
             await sandbox.place(
@@ -221,6 +214,7 @@ class RepositorySkillFinder:
         tokens: Opens their tokens.
         store: Remembers what was found.
         patience: Seconds after which a session starts without what is not here yet.
+        fetching: Has them fetched; default: for this alone.
     """
 
     def __init__(
@@ -229,12 +223,14 @@ class RepositorySkillFinder:
         tokens: RepositoryTokens,
         store: RepositorySkillStore,
         patience: float = 120.0,
+        fetching: RepositoryFetching | None = None,
     ) -> None:
         self._source = source
         self._tokens = tokens
         self._store = store
         self._patience = patience
-        self._fetching: set[asyncio.Task[dict[str, bytes]]] = set()
+        self._fetching = fetching or RepositoryFetching(source)
+        self._looking: set[asyncio.Task[dict[str, bytes]]] = set()
 
     async def __call__(self, spec: SessionSpec) -> Sequence[RepositorySkill]:
         """The skills, always the same for a session. Nothing is raised for a repository that
@@ -252,8 +248,8 @@ class RepositorySkillFinder:
             return await self._store.keep(spec.session_id, [])
         tasks = [asyncio.create_task(self._found(spec, one, tokens)) for one in mounts]
         for task in tasks:
-            self._fetching.add(task)
-            task.add_done_callback(self._fetched)
+            self._looking.add(task)
+            task.add_done_callback(self._looked)
         # What takes longer goes on, and is here when the sandbox wants it.
         await asyncio.wait(tasks, timeout=self._patience)
         skills = [
@@ -265,8 +261,8 @@ class RepositorySkillFinder:
         return await self._store.keep(spec.session_id, skills)
 
     async def close(self) -> None:
-        """Fetch no longer."""
-        tasks = list(self._fetching)
+        """Look no longer."""
+        tasks = list(self._looking)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -276,14 +272,14 @@ class RepositorySkillFinder:
     ) -> dict[str, bytes]:
         wanted = _wanted(spec, mount, tokens)
         try:
-            fetched = await self._source.fetch(wanted)
+            fetched = await self._fetching.fetch("finder", spec, wanted)
             return dict(await self._source.skills(wanted, fetched))
         except (RepositoryError, OSError) as error:
             log.info("no skills from %s for %s: %s", wanted.url, spec.session_id, error)
             return {}
 
-    def _fetched(self, task: asyncio.Task[dict[str, bytes]]) -> None:
-        self._fetching.discard(task)
+    def _looked(self, task: asyncio.Task[dict[str, bytes]]) -> None:
+        self._looking.discard(task)
         if not task.cancelled():
             task.exception()
 
