@@ -14,7 +14,8 @@ BIN := $(VENV)/bin
 DEPENDENCIES := $(VENV)/.dependencies
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
-WORKERS ?= 2
+# One more than the cores of a small machine: many tests wait for the engine.
+WORKERS ?= 3
 ARGS ?=
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS)
 
