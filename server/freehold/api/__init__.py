@@ -27,6 +27,7 @@ from freehold.api.sessions.routes import router as sessions
 from freehold.api.skills.routes import router as skills
 from freehold.api.threads.routes import router as threads
 from freehold.api.vaults.routes import router as vaults
+from freehold.api.webhooks.routes import router as webhooks
 
 __all__ = ["ApiServices", "install"]
 
@@ -52,6 +53,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
         files,
         memory_stores,
         skills,
+        webhooks,
         messages,
         models,
         health,

@@ -114,3 +114,10 @@ SKILLS_PAGE_MAX = 1000
 paths and the length of the frontmatter are ours."""
 REPOSITORY_SKILLS = 100
 """Skills of a session's repositories that the model is told of; ours."""
+WEBHOOK_ENDPOINTS = 32
+WEBHOOKS_PAGE_MAX = 100
+"""Spec 20.1, 1.8."""
+WEBHOOK_URL = 2048
+WEBHOOK_NAME = 255
+WEBHOOK_DESCRIPTION = 1024
+"""Ours."""

@@ -31,6 +31,7 @@ class Store:
     def __init__(self, credential: OpenedCredential | None) -> None:
         self.credential = credential
         self.locked = False
+        self.failed: list[str] = []
 
     async def for_server(
         self, workspace_id: str, vault_ids: Sequence[str], url: str
@@ -54,6 +55,9 @@ class Store:
             credential, auth=auth, secrets=secrets, sealed=f"sealed {secrets['access_token']}"
         )
         return True
+
+    async def refresh_failed(self, credential: OpenedCredential, now: datetime) -> None:
+        self.failed.append(credential.id)
 
 
 class Endpoint:

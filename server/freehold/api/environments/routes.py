@@ -70,8 +70,9 @@ async def update_environment(request: Request, environment_id: str) -> Response:
 @router.delete("/{environment_id}", **operation("Delete an environment", DeletedEnvironment))
 async def delete_environment(request: Request, environment_id: str) -> Response:
     """Sessions on it go on."""
-    async with services(request).database.write() as tx:
-        await service.delete(tx, workspace_id(request), environment_id)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        await service.delete(tx, workspace_id(request), environment_id, behind.clock)
     return responses.shown(DeletedEnvironment(id=environment_id, type="environment_deleted"))
 
 

@@ -24,7 +24,7 @@ from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
-from freehold.store import environments
+from freehold.store import environments, outbox
 from freehold.store.environments import EnvironmentRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -59,6 +59,7 @@ async def create(
         archived_at=None,
     )
     await environments.insert(tx, environment)
+    await outbox.tell(tx, workspace_id, "environment.created", environment.id, now)
     return environment
 
 
@@ -138,6 +139,7 @@ async def update(
         return stored
     changed = replace(changed, updated_at=clock.now())
     await environments.update(tx, changed)
+    await outbox.tell(tx, workspace_id, "environment.updated", changed.id, changed.updated_at)
     return changed
 
 
@@ -154,10 +156,11 @@ async def archive(
         now = clock.now()
         environment = replace(environment, archived_at=now, updated_at=now)
         await environments.update(tx, environment)
+        await outbox.tell(tx, workspace_id, "environment.archived", environment.id, now)
     return environment
 
 
-async def delete(tx: WriteSession, workspace_id: str, environment_id: str) -> None:
+async def delete(tx: WriteSession, workspace_id: str, environment_id: str, clock: Clock) -> None:
     """Remove it. Sessions on it go on with the config they copied (spec 3.2, 25 number 3).
 
     Raises:
@@ -167,6 +170,7 @@ async def delete(tx: WriteSession, workspace_id: str, environment_id: str) -> No
         tx, workspace_id, environment_id
     ):
         raise missing(environment_id)
+    await outbox.tell(tx, workspace_id, "environment.deleted", environment_id, clock.now())
 
 
 def merge_config(stored: Json | None, params: ConfigParams) -> Json:

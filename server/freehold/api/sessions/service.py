@@ -39,7 +39,7 @@ from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import SandboxProvider
-from freehold.store import credentials, session_resources, sessions, skill_source, vaults
+from freehold.store import credentials, outbox, session_resources, sessions, skill_source, vaults
 from freehold.store.credentials import CredentialRow
 from freehold.store.session_resources import ResourceRow
 from freehold.store.sessions import SessionRow
@@ -152,6 +152,8 @@ async def create(
         vault_ids=spec.vault_ids,
     )
     await sessions.insert(tx, row)
+    await outbox.tell(tx, workspace_id, "session.created", row.id, now)
+    await outbox.tell(tx, workspace_id, "session.pending", row.id, now)
     owner = Owner(workspace_id, row.id, agent, environment.id, environment.config)
     resources = await attach(tx, owner, wanted, workshop)
     await skill_source.pin(tx, workspace_id, row.id, agent["skills"])
