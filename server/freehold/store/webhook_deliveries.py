@@ -72,7 +72,8 @@ class SqlOutbox:
                     )
                 )
             }
-            for row in due:
+            # In one order, so that two servers never wait for each other.
+            for row in sorted(due, key=lambda row: (row["endpoint_id"], row["event_id"])):
                 endpoint = endpoints.get(row["endpoint_id"])
                 if endpoint is None:
                     # Written beside a transaction that disabled or removed the endpoint.
@@ -157,7 +158,7 @@ async def _due(
         sa.select(_D.endpoint_id, sa.func.min(_D.due_at).label("first_due"))
         .where(_D.due_at <= now)
         .group_by(_D.endpoint_id)
-        .order_by(sa.text("first_due"))
+        .order_by(sa.text("first_due"), _D.endpoint_id)
     )
     found: list[Any] = []
     for row in waiting:

@@ -125,6 +125,19 @@ async def test_the_old_token_is_sent_when_it_cannot_be_renewed() -> None:
     assert never.asked == []
 
 
+async def test_it_is_told_once_of_the_same_tokens_that_they_were_not_renewed() -> None:
+    bearer, store, endpoint, _ = bearer_of(oauth(timedelta(days=-1)))
+    endpoint.failing = True
+    for _ in range(3):
+        await bearer.token()
+    assert len(endpoint.asked) == 3
+    assert store.failed == [oauth().id]
+    assert store.credential is not None
+    store.credential = replace(store.credential, sealed="sealed other")
+    await bearer.token()
+    assert store.failed == [oauth().id] * 2
+
+
 async def test_two_that_are_rejected_at_once_make_one_request() -> None:
     bearer, _, endpoint, _ = bearer_of(oauth())
     endpoint.gate.clear()
