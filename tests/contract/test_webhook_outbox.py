@@ -305,8 +305,27 @@ async def test_secrets_move_to_a_new_key(database: Database, workspace: str) -> 
     assert await claim(database) == []
     found = await box(database, new).claim(UNTIL, UNTIL + PATIENCE, {}, most=9, most_each=9)
     assert len(found) == 1
+    # But not for ever.
+    late = UNTIL + 2 * PATIENCE
+    assert await box(database).claim(late, late + PATIENCE, {}, most=9, most_each=9) == []
+    assert await waiting(database) == []
+    # What only waited for the server is delivered however late.
+    await tell(database, workspace)
+    found = await box(database, new).claim(late, late + PATIENCE, {}, most=9, most_each=9)
+    assert len(found) == 1
     async with database.write() as tx:
         await webhook_endpoints.delete(tx, after)
+
+
+async def test_another_workspaces_endpoint_is_not_there(database: Database, workspace: str) -> None:
+    row = await endpoint(database, workspace)
+    elsewhere = encode("wrkspc", 3, secrets.token_bytes(ENTROPY_BYTES))
+    async with database.write() as tx:
+        assert await webhook_endpoints.get(tx, elsewhere, row.id) is None
+        assert await webhook_endpoints.of_workspace(tx, elsewhere) == []
+        await webhook_endpoints.update(tx, replace(row, workspace_id=elsewhere, name="stolen"))
+        await webhook_endpoints.delete(tx, replace(row, workspace_id=elsewhere))
+    assert await state(database, row) == row
 
 
 async def test_the_endpoints_of_the_settings_belong_to_the_default_workspace(

@@ -82,13 +82,15 @@ class SqlOutbox:
                     delivery = self._delivery(row, endpoint, now, until)
                     if delivery is not None:
                         claimed.append(delivery)
+                    elif now - row["occurred_at"] > self._patience:
+                        await tx.execute(sa.delete(webhook_deliveries).where(*_seen(row, until)))
         return claimed
 
     def _delivery(self, row: Any, endpoint: Any, now: datetime, until: datetime) -> Delivery | None:
         try:
             secrets = self._secrets(endpoint, now)
         except SecretUnreadable as error:
-            # Claimed all the same: it is looked at again later, its key may come back.
+            # Claimed all the same: it is looked at again for some days, its key may come back.
             log.warning("webhook %s is not delivered: %s", row["event_id"], error)
             return None
         return Delivery(
@@ -173,11 +175,11 @@ async def _due(
     return found
 
 
-def _seen(row: Any) -> tuple[sa.ColumnElement[bool], ...]:
+def _seen(row: Any, due_at: datetime | None = None) -> tuple[sa.ColumnElement[bool], ...]:
     return (
         _D.endpoint_id == row["endpoint_id"],
         _D.event_id == row["event_id"],
-        _D.due_at == row["due_at"],
+        _D.due_at == (due_at or row["due_at"]),
     )
 
 
