@@ -10,14 +10,20 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from tests.contract.test_event_log import create as create_session
+from tests.contract.test_event_log import records
 
+from freehold.core import events as ev
 from freehold.core import webhooks
+from freehold.core.fold import fold_all
 from freehold.core.ids import ENTROPY_BYTES, encode
 from freehold.core.workspaces import DEFAULT_WORKSPACE
 from freehold.dispatch.clock import SystemClock
+from freehold.errors import SequenceConflict
 from freehold.ports.webhooks import Delivery
 from freehold.store import outbox, webhook_endpoints
 from freehold.store.database import Database
+from freehold.store.event_log import SqlEventLog
 from freehold.store.sealing import Sealer
 from freehold.store.tables import webhook_deliveries
 from freehold.store.webhook_deliveries import SqlOutbox
@@ -126,6 +132,38 @@ async def test_it_is_written_with_the_change_or_not_at_all(
     }
     assert URL not in repr(delivery)
     assert "whsec" not in repr(delivery)
+
+
+@pytest.mark.parametrize("locked", [True, False])
+async def test_a_sessions_records_are_told_with_them(
+    database: Database, workspace: str, locked: bool
+) -> None:
+    state = await create_session(database)
+    row = await endpoint(database, "wrkspc_1", "session.status_run_started", "session.idled")
+    event_log = SqlEventLog(database)
+    idle = ev.SessionStatusIdle(stop_reason=ev.StopReason(type="end_turn"))
+    made = records(0, [ev.SessionStatusRunning(), ev.SessionUsage(usage={}), idle])
+    after = fold_all(state, made)
+    with pytest.raises(SequenceConflict):
+        async with event_log.transaction() as tx:
+            await tx.append(state.session_id, 0, made, after)
+            await tx.append(state.session_id, 0, made, after)
+    assert await waiting(database) == []
+    async with event_log.transaction() as tx:
+        if locked:
+            await tx.lock_session(state.session_id)
+        await tx.append(state.session_id, 0, made[:1], fold_all(state, made[:1]))
+        await tx.append(state.session_id, 1, made[1:], after)
+    found = sorted(await waiting(database), key=lambda one: one["occurred_at"])
+    assert [(one["data"], one["occurred_at"]) for one in found] == [
+        (
+            {"type": kind, "id": state.session_id, "workspace_id": "wrkspc_1"},
+            record.processed_at,
+        )
+        for kind, record in (("session.status_run_started", made[0]), ("session.idled", made[2]))
+    ]
+    async with database.write() as tx:
+        await webhook_endpoints.delete(tx, row)
 
 
 async def test_who_is_told(database: Database, workspace: str) -> None:
