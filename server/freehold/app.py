@@ -12,12 +12,14 @@ from datetime import timedelta
 from fastapi import FastAPI
 
 from freehold import __version__, api, tls
+from freehold.api.deployments.starting import Starter
 from freehold.api.deps import ApiServices
 from freehold.blobs import build_blobs
 from freehold.core.addresses import parse_network
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
+from freehold.dispatch.schedules import Schedules
 from freehold.dispatch.timers import Timers
 from freehold.errors import ConfigurationError
 from freehold.git import GitCache, GitNetwork
@@ -41,6 +43,7 @@ from freehold.harness.validation import CredentialValidator
 from freehold.harness.variables import VaultVariables
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
+from freehold.ports.clock import Clock
 from freehold.ports.furnishing import Furnisher
 from freehold.ports.model import Model, Relay
 from freehold.ports.outputs import Outputs
@@ -53,6 +56,7 @@ from freehold.settings import Settings
 from freehold.store.checkpoints import SqlCheckpoints
 from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
+from freehold.store.deployments import SqlDeploymentTokens, SqlTimetable
 from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.file_library import FileLibrary
 from freehold.store.memory_copies import SqlMemoryCopies
@@ -123,6 +127,7 @@ def create_app(
     web: Web | None = None,
     furnishers: Sequence[Furnisher] = (),
     outputs: Outputs | None = None,
+    clock: Clock | None = None,
 ) -> FastAPI:
     """A server, ready to be served; starting it migrates the database and takes up work.
 
@@ -133,12 +138,13 @@ def create_app(
         web: Instead of the web that the settings name.
         furnishers: Put things into sandboxes after those of the server's own.
         outputs: Keeps what agents deliver, instead of the Files API.
+        clock: Instead of the machine's own.
 
     Raises:
         ConfigurationError: the settings contradict each other or the machine.
     """
     database = Database(settings.resolved_database_url)
-    clock = SystemClock()
+    clock = clock or SystemClock()
     fanout = InProcessFanout()
     event_log = SqlEventLog(database)
     dispatcher = InProcessDispatcher(event_log)
@@ -217,15 +223,17 @@ def create_app(
         rules=_rules(settings),
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
+    schedules = Schedules(SqlTimetable(database), Starter(services).scheduled, clock)
     upkeep = Upkeep(event_log, files, checkpoints, repositories, clock)
 
     running = Running(
         event_log=event_log,
-        sealed=(credentials, tokens),
+        sealed=(credentials, tokens, SqlDeploymentTokens(database, sealer)),
         sandboxes=sandboxes,
         dispatcher=dispatcher,
         driver=driver,
         timers=timers,
+        schedules=schedules,
         upkeep=upkeep,
         services=services,
         blobs=blobs,

@@ -16,6 +16,8 @@ from freehold.api import responses
 from freehold.errors import ApiError, MethodNotAllowed, NotFound
 
 INTERNAL = "Internal server error"
+_CAPITAL = ("/v1/deployments", "/v1/deployment_runs")
+"""Where the text for unknown paths is another (spec 1.1)."""
 
 
 def envelope(error_type: str, message: str, details: Any, request_id: str | None) -> dict[str, Any]:
@@ -51,7 +53,8 @@ async def _from_router(request: Request, raised: Exception) -> Response:
         answer = render(MethodNotAllowed("Method Not Allowed"), request_id)
         answer.headers["allow"] = ", ".join(allowed_methods(request))
         return answer
-    return render(NotFound("Not found", should_retry=False), request_id)
+    late = request.url.path.startswith(_CAPITAL)
+    return render(NotFound("Not Found" if late else "Not found", should_retry=False), request_id)
 
 
 def allowed_methods(request: Request) -> list[str]:

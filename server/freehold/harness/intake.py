@@ -78,7 +78,7 @@ class Intake:
             state = pen.state
         if not events:
             return state
-        state, _ = await self._take(tx, spec.session_id, events)
+        state, _ = await self._take(tx, spec.session_id, events, spec)
         return state
 
     async def send(
@@ -95,13 +95,18 @@ class Intake:
         return echoes
 
     async def _take(
-        self, tx: Transaction, session_id: str, events: Sequence[ClientEvent]
+        self,
+        tx: Transaction,
+        session_id: str,
+        events: Sequence[ClientEvent],
+        spec: SessionSpec | None = None,
     ) -> tuple[SessionState, list[Json]]:
         handle, pen = await self._open(tx, session_id)
         answered = await self._answered_before(tx, pen.state, events)
         takes_system = True
         if any(isinstance(event, SystemMessage) for event in events):
-            model_id = (await handle.spec()).agent["model"]["id"]
+            # A session that is being created cannot be read yet.
+            model_id = (spec or await handle.spec()).agent["model"]["id"]
             takes_system = self._catalog.capabilities(model_id).system_messages
         echoes = accept(pen, events, answered.__contains__, takes_system=takes_system)
         await handle.save(tx, pen)
