@@ -421,7 +421,6 @@ class TestRuns:
         made = make(resources=[given])
         assert token not in made.to_json()
         run = sdk.beta.deployments.run(made.id)
-        # The scripted sandbox takes no repositories in; the session is there all the same.
         assert run.session_id is not None
         settings = shared.app.state.services.settings
         database = sqlite3.connect(settings.data_dir / "freehold.db")

@@ -7,21 +7,33 @@ from datetime import datetime, timedelta
 from freehold.dispatch.clock import SystemClock
 
 
-class MovedClock(SystemClock):
-    """Goes like the machine's own, from another moment on."""
+class Wall:
+    """The time on the wall, for all who look at it; it goes on by itself."""
 
     def __init__(self, moment: datetime) -> None:
-        super().__init__()
-        self._shift = moment - super().now()
-
-    def now(self) -> datetime:
-        """Aware UTC, with microseconds."""
-        return super().now() + self._shift
+        self.ahead = timedelta()
+        self.go_to(moment)
 
     def go_to(self, moment: datetime) -> None:
         """It is that moment now."""
-        self._shift = moment - super().now()
+        self.ahead = moment - SystemClock().now()
 
-    def pass_by(self, time: timedelta) -> None:
-        """It is so much later now."""
-        self._shift += time
+    def now(self) -> datetime:
+        """Aware UTC, with microseconds."""
+        return SystemClock().now() + self.ahead
+
+    def clock(self) -> WallClock:
+        """A clock that shows it, for one server."""
+        return WallClock(self)
+
+
+class WallClock(SystemClock):
+    """Shows the time on the wall."""
+
+    def __init__(self, wall: Wall) -> None:
+        super().__init__()
+        self._wall = wall
+
+    def now(self) -> datetime:
+        """Aware UTC, with microseconds."""
+        return self._wall.now()
