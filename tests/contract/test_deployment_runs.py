@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from tests.support.clocks import Wall
 from tests.support.deployments import SECRET_KEY, WORKSPACE, deployed, worker
 
+from freehold.api.agents import service as agent_service
 from freehold.api.deployments import service
 from freehold.api.deployments.schemas import DeploymentUpdateParams
 from freehold.api.deployments.starting import Starter
@@ -154,6 +155,54 @@ async def test_two_servers_across_a_change_of_clocks_and_an_outage(
         runs = await runs_of(workers[0], made.id)
         sessions = await sessions_of(workers[0], made.id)
         assert sorted(str(run.session_id) for run in runs) == sorted(sessions)
+
+
+async def test_a_late_look_skips_nothing_that_is_about_to_start(
+    behind: ApiServices, wall: Wall
+) -> None:
+    await switch_off_others(behind, "")
+    made = await deployed(behind, schedule=HOURLY)
+    wall.go_to(NOON + timedelta(hours=2, seconds=1))
+    await look(behind)
+    wall.go_to(NOON + timedelta(hours=2, minutes=10))
+    await look(behind)
+    assert [at(run) for run in await runs_of(behind, made.id)] == ["24 13:00", "24 14:00"]
+
+
+async def test_everything_at_once(workers: list[ApiServices], wall: Wall) -> None:
+    """Neither waits for the other forever, and what was archived starts nothing."""
+    await switch_off_others(workers[0], "")
+    one, two = workers
+    for _ in range(5):
+        wall.go_to(NOON)
+        made = await deployed(one, schedule=HOURLY)
+        wall.go_to(NOON + timedelta(hours=1, minutes=10))
+        params = DeploymentUpdateParams.model_validate({"agent": made.agent_id, "name": "Other"})
+        outcomes = await asyncio.gather(
+            change(one, service.update, made.id, params, one),
+            archive_agent(two, made.agent_id),
+            look(one),
+            look(two),
+            Starter(two).manual(WORKSPACE, made.id),
+            change(two, service.pause, made.id, wall.now()),
+            return_exceptions=True,
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                assert isinstance(outcome, ApiError), outcome
+                assert "rchived" in str(outcome)
+        row = await now_is(one, made.id)
+        assert (row.archived_at is not None, row.starts_at) == (True, None)
+        before = await runs_of(one, made.id)
+        assert len([run for run in before if run.scheduled_at]) <= 1
+        wall.go_to(NOON + timedelta(hours=9))
+        await asyncio.gather(look(one), look(two))
+        assert await runs_of(one, made.id) == before
+
+
+async def archive_agent(behind: ApiServices, agent_id: str) -> None:
+    async with behind.database.write() as tx:
+        await agent_service.archive(tx, WORKSPACE, agent_id, behind.clock)
 
 
 class Died(BaseException):
@@ -365,6 +414,14 @@ class TestWhatGoesWrong:
         assert run.error_message == (
             f"session creation rejected: environment `{made.environment_id}` not found"
         )
+
+    async def test_a_self_hosted_environment(self, behind: ApiServices, wall: Wall) -> None:
+        repository = {"type": "github_repository", "url": "https://github.com/o/tool"}
+        made = await self.due(behind, wall, resources=[repository])
+        async with behind.database.write() as tx:  # which no client can do
+            await tx.execute(sa.update(tables.environments).values(config={"type": "self_hosted"}))
+        found = await self.failed(behind, made)
+        assert found == ("self_hosted_resources_unsupported_error", "paused")
 
     async def test_a_vault(self, behind: ApiServices, wall: Wall) -> None:
         async with behind.database.write() as tx:
