@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from itertools import islice
+from itertools import chain, islice, pairwise
 from zoneinfo import ZoneInfo, available_timezones
 
 MINUTE = timedelta(minutes=1)
@@ -288,15 +288,12 @@ class Timetable:
 
     def _newest(self, begin: datetime, now: datetime) -> datetime | None:
         newest: datetime | None = None
-        before: datetime | None = None
-        for moment in occurrences(self.cron, self.zone, begin - MINUTE):
-            if before is not None and self._due(before, moment).starts_at <= now:
-                newest = before
-            if moment > now:
-                return newest
-            before = moment
-        if before is not None and self._due(before, None).starts_at <= now:
-            newest = before
+        several = occurrences(self.cron, self.zone, begin - MINUTE)
+        for one, following in pairwise(chain(several, (None,))):
+            if one is None or one > now:
+                break
+            if self._due(one, following).starts_at <= now:
+                newest = one
         return newest
 
     def _due(self, scheduled_at: datetime, following: datetime | None) -> Due:

@@ -269,3 +269,19 @@ def test_a_run_starts_before_the_next_occurrence() -> None:
         assert due is not None
         assert moment < due.scheduled_at < due.starts_at < due.scheduled_at + MINUTE
         moment = due.starts_at
+
+
+def test_a_schedule_without_occurrences() -> None:
+    table = Timetable("x", schedule.parse("0 0 30 2 *"), ZoneInfo("UTC"))
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    assert table.after(moment) is None
+    assert table.newest(moment, moment + timedelta(days=2)) == moment
+    assert table.newest(moment, moment + timedelta(days=10_000)) == moment
+
+
+def test_what_was_due_before_it_could_start() -> None:
+    table = Timetable("x", schedule.parse("0 0 1 1 *"), ZoneInfo("UTC"))
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    assert table.newest(moment, moment + timedelta(seconds=1)) == moment
+    long_after = moment + timedelta(days=20_000)
+    assert table.newest(moment, long_after) == datetime(2080, 1, 1, tzinfo=UTC)
