@@ -239,6 +239,7 @@ class TestSchedules:
                 "UTC",
                 "`schedule.expression` does not produce any occurrences in the next year",
             ),
+            ("0 " * 256 + "*", "UTC", "schedule.expression: maximum string length is 512"),
             ("0 3 * * *", "Mars", '`schedule.timezone` is not a known IANA time zone: "Mars"'),
         ],
     )
@@ -323,6 +324,10 @@ class TestRefusals:
         assert name in answer.json()["error"]["message"]
 
     def test_limits_are_allowed(self, make: Any) -> None:
+        longest = ",".join(["0"] * 251) + ",00 3 * * *"
+        assert len(longest) == 512
+        schedule = {"type": "cron", "expression": longest, "timezone": "UTC"}
+        assert make(schedule=schedule).schedule.expression == longest
         made = make(name="n" * 256, description="d" * 2048, initial_events=[said("x")] * 50)
         assert len(made.initial_events) == 50
 
