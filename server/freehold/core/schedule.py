@@ -193,7 +193,13 @@ def occurrences(
         # No clock is a day or more away from UTC.
         if cron.on(today) or cron.on(today - DAY) or cron.on(today + DAY):
             yield from _in_a_day(cron, zone, begin, min(midnight, end))
+        elif today.month not in cron.months and today.day > 1:
+            midnight = max(midnight, _last_of_month(midnight - DAY))
         begin = midnight
+
+
+def _last_of_month(day: datetime) -> datetime:
+    return (day.replace(day=28) + 4 * DAY).replace(day=1) - DAY
 
 
 def _minute(moment: datetime) -> datetime:

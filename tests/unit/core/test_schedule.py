@@ -111,6 +111,35 @@ def test_what_occurs_is_what_a_clock_on_the_wall_shows(
     assert list(schedule.occurrences(schedule.parse(text), zone, after, within)) == model
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    months=st.sets(st.integers(1, 12), min_size=1, max_size=3),
+    days=st.sets(st.integers(1, 31), min_size=1, max_size=3),
+    hour=st.integers(0, 23),
+    name=st.sampled_from(ZONES),
+    start=st.integers(0, 366 * 24 * 60),
+)
+def test_what_occurs_seldom_is_found_over_the_years(
+    months: set[int], days: set[int], hour: int, name: str, start: int
+) -> None:
+    zone = ZoneInfo(name)
+    after = datetime(2026, 1, 1, tzinfo=UTC) + start * MINUTE
+    within = timedelta(days=1000)
+    model = set()
+    for ahead in range(-2, 1003):
+        wall = (after + timedelta(days=ahead)).replace(hour=hour, minute=30, second=0, tzinfo=None)
+        if wall.month not in months or wall.day not in days:
+            continue
+        for fold in (0, 1):
+            moment = wall.replace(fold=fold, tzinfo=zone).astimezone(UTC)
+            shown = moment.astimezone(zone).replace(tzinfo=None, fold=0)
+            if shown == wall and after < moment <= after + within:
+                model.add(moment)
+    text = f"30 {hour} {','.join(map(str, days))} {','.join(map(str, months))} *"
+    found = list(schedule.occurrences(schedule.parse(text), zone, after, within))
+    assert found == sorted(model)
+
+
 def at(text: str, zone: str, after: str, count: int = 5) -> list[str]:
     found = schedule.upcoming(
         schedule.parse(text), ZoneInfo(zone), datetime.fromisoformat(after), count
