@@ -55,6 +55,7 @@ from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.file_library import FileLibrary
+from freehold.store.keys import KeyDesk
 from freehold.store.memory_copies import SqlMemoryCopies
 from freehold.store.memory_files import SqlMemoryFiles
 from freehold.store.outputs import SqlOutputs
@@ -165,6 +166,7 @@ def create_app(
     )
     checkpoints = SqlCheckpoints(database, blobs, clock, timedelta(days=settings.sandbox_keep_days))
     relay = model if isinstance(model, Relay) else None
+    keys = KeyDesk(database, clock)
     web = web or build_web(settings, relay)
     variables = VaultVariables(SqlVariables(database, sealer), sandboxes)
     egress = Egress([variables, RepositoryGrants(tokens, settings.git_hosts)], sandboxes)
@@ -183,6 +185,7 @@ def create_app(
         sealer=sealer,
         validator=CredentialValidator(keyring, HttpMcpProber(http)),
         files=files,
+        keys=keys,
     )
     found_skills = RepositorySkillFinder(repositories, tokens, SqlRepositorySkills(database))
     memories = MemoryMounts(SqlMemoryFiles(database, clock), SqlMemoryCopies(database))
@@ -217,7 +220,7 @@ def create_app(
         rules=_rules(settings),
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
-    upkeep = Upkeep(event_log, files, checkpoints, repositories, clock)
+    upkeep = Upkeep(event_log, files, checkpoints, repositories, keys, clock)
 
     running = Running(
         event_log=event_log,
@@ -228,9 +231,10 @@ def create_app(
         timers=timers,
         upkeep=upkeep,
         services=services,
+        keys=keys,
         blobs=blobs,
         # In the order in which they are closed.
-        parts=(egress, driver, found_skills, web, sandboxes, model, files, blobs, database),
+        parts=(egress, driver, found_skills, web, sandboxes, model, files, blobs, keys, database),
     )
     app = FastAPI(title="Freehold", version=__version__, lifespan=running.lifespan)
     app.state.model = model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -13,6 +14,7 @@ from freehold.ports.clock import Clock
 from freehold.store.checkpoints import SqlCheckpoints
 from freehold.store.event_log import SqlEventLog
 from freehold.store.file_library import FileLibrary
+from freehold.store.keys import KeyDesk
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +32,13 @@ class Upkeep:
     files: FileLibrary
     checkpoints: SqlCheckpoints
     repositories: GitCache
+    keys: KeyDesk
     clock: Clock
 
     async def run(self) -> None:
         """Round after round, until cancelled. What fails is logged and tried again."""
         while True:
-            for step in (self._sessions, self._files, self._checkpoints, self._repositories):
+            for step in self._steps():
                 try:
                     await step()
                 except (BlobsUnavailable, OSError) as error:
@@ -43,6 +46,15 @@ class Upkeep:
                 except Exception:
                     log.exception("removing what nobody has failed")
             await asyncio.sleep(EVERY)
+
+    def _steps(self) -> tuple[Callable[[], Awaitable[None]], ...]:
+        return (
+            self._sessions,
+            self._files,
+            self._checkpoints,
+            self._repositories,
+            self.keys.sweep,
+        )
 
     async def _sessions(self) -> None:
         await self.event_log.purge_deleted(self.clock.now() - DELETED_KEPT)

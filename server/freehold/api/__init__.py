@@ -22,6 +22,7 @@ from freehold.api.health.service import Watch
 from freehold.api.memory_stores.routes import router as memory_stores
 from freehold.api.messages.routes import router as messages
 from freehold.api.models.routes import router as models
+from freehold.api.organization.routes import router as organization
 from freehold.api.session_resources.routes import router as session_resources
 from freehold.api.sessions.routes import router as sessions
 from freehold.api.skills.routes import router as skills
@@ -54,6 +55,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
         skills,
         messages,
         models,
+        organization,
         health,
     ):
         app.include_router(router)
@@ -61,7 +63,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
     app.openapi = lambda: openapi.build(app)  # type: ignore[method-assign]
     app.add_middleware(
         Gate,
-        keys=auth.Keys(services.settings.api_keys),
+        keys=auth.Keys(services.settings.api_keys, services.keys),
         organization_id=auth.organization_id(services.settings.resolved_database_url),
         mint=services.clock.mint,
         file_bytes=services.settings.file_max_mb << 20,

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from freehold.api.sse import Streams
 from freehold.core.catalog import Catalog
 from freehold.core.events import ClientEvent, Json, SessionError, SessionUpdated
+from freehold.core.keys import Principal
 from freehold.core.state import SessionState
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
@@ -22,6 +23,7 @@ from freehold.settings import Settings
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader
 from freehold.store.file_library import FileLibrary
+from freehold.store.keys import KeyDesk
 from freehold.store.sealing import Sealer
 
 
@@ -114,6 +116,8 @@ class ApiServices:
     validator: Validator
     egress: Egress
     files: FileLibrary
+    keys: KeyDesk
+    """Who has the keys that the server issued."""
     catalog: Catalog = field(default_factory=Catalog)
     """What models can do and cost."""
     relay: Relay | None = None
@@ -135,5 +139,10 @@ def workspace_id(request: Request) -> str:
 
 
 def api_key_id(request: Request) -> str:
-    """Which of the server's keys the caller used."""
+    """The id of the key that the caller used."""
     return cast(str, request.state.api_key_id)
+
+
+def principal(request: Request) -> Principal:
+    """Who the caller is, by its key."""
+    return cast(Principal, request.state.principal)

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from freehold import telemetry
-from freehold.api import auth, betas, errors
+from freehold.api import auth, betas, errors, reach
 from freehold.core import limits
 from freehold.errors import ApiError, RequestTooLarge
 
@@ -66,7 +66,7 @@ class Gate:
         body = _Body(receive, self._limit(scope))
         try:
             if _is_api(scope["path"]):
-                self._admit(scope, answer)
+                await self._admit(scope, answer)
                 body.check_declared(scope)
             await self._app(scope, body, answer)
         except ApiError as error:
@@ -88,7 +88,7 @@ class Gate:
             return self._file_bytes + _FORM_BYTES
         return limits.BODY_BYTES
 
-    def _admit(self, scope: Scope, answer: _Answer) -> None:
+    async def _admit(self, scope: Scope, answer: _Answer) -> None:
         single: dict[bytes, str] = {}
         named: list[str] = []
         for name, value in scope["headers"]:
@@ -96,13 +96,19 @@ class Gate:
                 named.append(value.decode("latin-1"))
             elif name in (b"x-api-key", b"authorization", b"anthropic-workspace-id"):
                 single[name] = value.decode("latin-1")
-        scope["state"]["api_key_id"] = self._keys.check(
-            single.get(b"x-api-key"), single.get(b"authorization")
+        path: str = scope["path"]
+        principal = await self._keys.check(single.get(b"x-api-key"), single.get(b"authorization"))
+        workspace_id = await self._keys.workspace(
+            principal, single.get(b"anthropic-workspace-id"), path
         )
-        workspace_id = auth.workspace(single.get(b"anthropic-workspace-id"))
-        scope["state"]["workspace_id"] = workspace_id
-        answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
-        betas.check(scope["path"], named)
+        state = scope["state"]
+        state["principal"] = principal
+        state["api_key_id"] = principal.key_id
+        state["workspace_id"] = workspace_id
+        if not reach.is_organization(path):
+            answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
+        await self._keys.admit(principal, scope["method"], path)
+        betas.check(path, named)
 
 
 def _is_api(path: str) -> bool:

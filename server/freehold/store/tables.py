@@ -41,6 +41,40 @@ class Moment(sa.types.TypeDecorator[datetime]):
         return None if value is None else times.from_micros(value)
 
 
+workspaces = sa.Table(
+    "workspaces",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("display_color", sa.String(16), nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "created_at", "id"),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    # The part by which a key is found, and the SHA-256 of all of it.
+    sa.Column("lookup", sa.String(64), nullable=False, unique=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("hint", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    # None: an admin's.
+    sa.Column("workspace_id", sa.String(64), sa.ForeignKey("workspaces.id")),
+    # No foreign keys: a worker's key outlives its environment, and then finds nothing.
+    sa.Column("environment_id", sa.String(64)),
+    sa.Column("session_id", sa.String(64)),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Column("last_used_at", Moment),
+    sa.Index(None, "created_at", "id"),
+)
+
 agents = sa.Table(
     "agents",
     metadata,

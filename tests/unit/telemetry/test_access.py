@@ -17,6 +17,7 @@ from structlog.testing import capture_logs
 from freehold import telemetry
 from freehold.api.auth import Keys
 from freehold.api.gate import Gate
+from freehold.core.keys import Principal
 from freehold.telemetry import AccessLog
 
 
@@ -59,6 +60,25 @@ async def test_a_request_that_fails_is_logged_too(client: httpx2.AsyncClient) ->
     assert [(line["path"], line["status"]) for line in lines] == [("/boom", 500)]
 
 
+class NoIssued:
+    """No key was ever issued."""
+
+    async def check(self, text: str) -> None:
+        return None
+
+    async def any_issued(self) -> bool:
+        return False
+
+    async def has_workspace(self, id_: str) -> bool:
+        return False
+
+    async def in_environment(self, principal: Principal, session_id: str) -> bool:
+        return False
+
+    async def has_store(self, principal: Principal, memory_store_id: str) -> bool:
+        return False
+
+
 async def test_what_a_request_logs_carries_its_id() -> None:
     stream = io.StringIO()
 
@@ -67,7 +87,8 @@ async def test_what_a_request_logs_carries_its_id() -> None:
         return PlainTextResponse("ok")
 
     app = Starlette(routes=[Route("/{path:path}", noisy)])
-    gate = Gate(app, keys=Keys(()), organization_id="org", mint=lambda prefix: f"{prefix}_7")
+    keys = Keys((), NoIssued())
+    gate = Gate(app, keys=keys, organization_id="org", mint=lambda prefix: f"{prefix}_7")
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(gate), base_url="http://freehold")
 
     def serve_in_a_task() -> asyncio.Task[httpx2.Response]:
