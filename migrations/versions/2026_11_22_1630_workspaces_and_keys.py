@@ -1,4 +1,4 @@
-"""Workspaces and keys."""
+"""Workspaces, keys, and answers to requests that may be repeated."""
 
 from __future__ import annotations
 
@@ -63,8 +63,19 @@ def upgrade() -> None:
         ),
     )
     op.create_index(op.f("ix_api_keys_created_at_id"), "api_keys", ["created_at", "id"])
+    op.create_table(
+        "idempotency_keys",
+        sa.Column("workspace_id", sa.String(length=64), nullable=False),
+        sa.Column("key", sa.String(length=255), nullable=False),
+        sa.Column("fingerprint", sa.String(length=64), nullable=False),
+        sa.Column("answer", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("workspace_id", "key", name=op.f("pk_idempotency_keys")),
+    )
+    op.create_index(op.f("ix_idempotency_keys_created_at"), "idempotency_keys", ["created_at"])
 
 
 def downgrade() -> None:
+    op.drop_table("idempotency_keys")
     op.drop_table("api_keys")
     op.drop_table("workspaces")

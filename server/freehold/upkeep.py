@@ -11,6 +11,7 @@ from datetime import timedelta
 from freehold.errors import BlobsUnavailable
 from freehold.git import GitCache
 from freehold.ports.clock import Clock
+from freehold.store import idempotency
 from freehold.store.checkpoints import SqlCheckpoints
 from freehold.store.event_log import SqlEventLog
 from freehold.store.file_library import FileLibrary
@@ -22,6 +23,10 @@ EVERY = 3_600.0
 """Seconds between two rounds."""
 DELETED_KEPT = timedelta(minutes=10)
 """How long a deleted session's log stays, for open streams to end on ``session.deleted``."""
+
+
+ANSWERS_KEPT = timedelta(days=1)
+"""How long a request with an ``Idempotency-Key`` can be repeated."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,7 @@ class Upkeep:
             self._checkpoints,
             self._repositories,
             self.keys.sweep,
+            self._answers,
         )
 
     async def _sessions(self) -> None:
@@ -69,3 +75,7 @@ class Upkeep:
 
     async def _repositories(self) -> None:
         await self.repositories.sweep()
+
+    async def _answers(self) -> None:
+        async with self.event_log.transaction() as tx:
+            await idempotency.forget(tx, self.clock.now() - ANSWERS_KEPT)

@@ -19,6 +19,7 @@ from freehold.api.files.routes import router as files
 from freehold.api.gate import Gate
 from freehold.api.health.routes import router as health
 from freehold.api.health.service import Watch
+from freehold.api.idempotency import Idempotency
 from freehold.api.memory_stores.routes import router as memory_stores
 from freehold.api.messages.routes import router as messages
 from freehold.api.models.routes import router as models
@@ -61,6 +62,13 @@ def install(app: FastAPI, services: ApiServices) -> None:
         app.include_router(router)
     errors.install(app)
     app.openapi = lambda: openapi.build(app)  # type: ignore[method-assign]
+    # The one that is added last is the outer one.
+    app.add_middleware(
+        Idempotency,
+        database=services.database,
+        sealer=services.sealer,
+        clock=services.clock,
+    )
     app.add_middleware(
         Gate,
         keys=auth.Keys(services.settings.api_keys, services.keys),

@@ -424,3 +424,15 @@ session_checkpoints = sa.Table(
     # When the first checkpoint of these files was taken; they are kept so long after it.
     sa.Column("began_at", Moment, nullable=False, index=True),
 )
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("workspace_id", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    # SHA-256 of the request.
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    # The ciphertext of the answer (store.sealing).
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False, index=True),
+)

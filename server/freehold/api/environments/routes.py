@@ -17,6 +17,7 @@ from freehold.api.environments.schemas import (
     EnvironmentPage,
     EnvironmentUpdateParams,
 )
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.validation import Dialect
 
@@ -32,7 +33,7 @@ async def create_environment(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         environment = await service.create(tx, workspace_id(request), params, behind.clock)
-    return responses.shown(service.shown(environment))
+        return await kept(request, tx, responses.shown(service.shown(environment)))
 
 
 @router.get("", **operation("List environments", EnvironmentPage, query=EnvironmentListQuery))
@@ -64,7 +65,7 @@ async def update_environment(request: Request, environment_id: str) -> Response:
         environment = await service.update(
             tx, workspace_id(request), environment_id, params, behind.clock
         )
-    return responses.shown(service.shown(environment))
+        return await kept(request, tx, responses.shown(service.shown(environment)))
 
 
 @router.delete("/{environment_id}", **operation("Delete an environment", DeletedEnvironment))
@@ -82,4 +83,4 @@ async def archive_environment(request: Request, environment_id: str) -> Response
     behind = services(request)
     async with behind.database.write() as tx:
         environment = await service.archive(tx, workspace_id(request), environment_id, behind.clock)
-    return responses.shown(service.shown(environment))
+        return await kept(request, tx, responses.shown(service.shown(environment)))

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from freehold.api import betas, openapi, requests, responses
 from freehold.api.deps import api_key_id, services, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.memory_stores import memories, service, versions
 from freehold.api.memory_stores.schemas import (
     BasicViewQuery,
@@ -59,7 +60,7 @@ async def create_store(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         store = await service.create(tx, workspace_id(request), params, behind.clock)
-    return responses.shown(service.shown(store))
+        return await kept(request, tx, responses.shown(service.shown(store)))
 
 
 @router.get("", **_operation("List memory stores", MemoryStorePage, query=MemoryStoreListQuery))
@@ -90,7 +91,7 @@ async def update_store(request: Request, memory_store_id: str) -> Response:
         store = await service.update(
             tx, workspace_id(request), memory_store_id, params, behind.clock
         )
-    return responses.shown(service.shown(store))
+        return await kept(request, tx, responses.shown(service.shown(store)))
 
 
 @router.delete(_STORE, **_operation("Delete a memory store", DeletedMemoryStore))
@@ -108,7 +109,7 @@ async def archive_store(request: Request, memory_store_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         store = await service.archive(tx, workspace_id(request), memory_store_id, behind.clock)
-    return responses.shown(service.shown(store))
+        return await kept(request, tx, responses.shown(service.shown(store)))
 
 
 @router.post(
@@ -131,7 +132,9 @@ async def create_memory(request: Request, memory_store_id: str) -> Response:
             actor=_caller(request),
             clock=behind.clock,
         )
-    return responses.shown(memories.shown(row, full=query.view == "full"))
+        return await kept(
+            request, tx, responses.shown(memories.shown(row, full=query.view == "full"))
+        )
 
 
 @router.get(_MEMORIES, **_operation("List memories", MemoryPage, query=MemoryListQuery))
@@ -177,7 +180,9 @@ async def update_memory(request: Request, memory_store_id: str, memory_id: str) 
             actor=_caller(request),
             clock=behind.clock,
         )
-    return responses.shown(memories.shown(row, full=query.view == "full"))
+        return await kept(
+            request, tx, responses.shown(memories.shown(row, full=query.view == "full"))
+        )
 
 
 @router.delete(
@@ -245,4 +250,4 @@ async def redact_version(
             actor=_caller(request),
             clock=behind.clock,
         )
-    return responses.shown(versions.shown(row, full=True))
+        return await kept(request, tx, responses.shown(versions.shown(row, full=True)))

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from freehold.api import auth, openapi, requests, responses
 from freehold.api.deps import services
+from freehold.api.idempotency import kept
 from freehold.api.organization import service
 from freehold.api.organization.schemas import (
     ApiKey,
@@ -50,7 +51,7 @@ async def create_workspace(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         row = await service.create_workspace(tx, params, behind.clock)
-    return responses.shown(service.shown_workspace(row))
+        return await kept(request, tx, responses.shown(service.shown_workspace(row)))
 
 
 @router.get("/workspaces", **_operation("List workspaces", WorkspacePage, query=WorkspaceListQuery))
@@ -86,7 +87,7 @@ async def update_workspace(request: Request, workspace_id: str) -> Response:
     params = await requests.read(request, WorkspaceUpdateParams)
     async with services(request).database.write() as tx:
         row = await service.update_workspace(tx, workspace_id, params)
-    return responses.shown(service.shown_workspace(row))
+        return await kept(request, tx, responses.shown(service.shown_workspace(row)))
 
 
 @router.post("/workspaces/{workspace_id}/archive", **_operation("Archive a workspace", Workspace))
@@ -96,7 +97,7 @@ async def archive_workspace(request: Request, workspace_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         row = await service.archive_workspace(tx, workspace_id, behind.clock)
-    return responses.shown(service.shown_workspace(row))
+        return await kept(request, tx, responses.shown(service.shown_workspace(row)))
 
 
 @router.get("/api_keys", **_operation("List API keys", ApiKeyPage, query=ApiKeyListQuery))
@@ -137,4 +138,4 @@ async def update_key(request: Request, api_key_id: str) -> Response:
     now = behind.clock.now()
     async with behind.database.write() as tx:
         row = await service.update_key(tx, api_key_id, params, now)
-    return responses.shown(service.shown_key(row, now))
+        return await kept(request, tx, responses.shown(service.shown_key(row, now)))
