@@ -138,14 +138,10 @@ def test_actions_and_uploads(http: httpx.Client, sdk: Anthropic) -> None:
     key = fresh()
 
     def upload(content: bytes, boundary: str, name: str = "a.txt") -> httpx.Response:
-        body = (
-            (
-                f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n'
-                "Content-Type: text/plain\r\n\r\n"
-            ).encode()
-            + content
-            + f"\r\n--{boundary}--\r\n".encode()
-        )
+        head = f'Content-Disposition: form-data; name="file"; filename="{name}"\r\n'
+        kind = "Content-Type: text/plain\r\n\r\n"
+        body = f"--{boundary}\r\n{head}{kind}".encode() + content
+        body += f"\r\n--{boundary}--\r\n".encode()
         headers = {HEADER: key, "content-type": f"multipart/form-data; boundary={boundary}"}
         return http.post("/v1/files", content=body, headers=headers)
 

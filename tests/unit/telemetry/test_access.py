@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 from freehold import telemetry
 from freehold.api.auth import Keys
 from freehold.api.gate import Gate
-from freehold.core.keys import Principal
 from freehold.telemetry import AccessLog
+from tests.support.issued import NoneIssued
 
 
 async def answer(request: Request) -> Response:
@@ -60,25 +60,6 @@ async def test_a_request_that_fails_is_logged_too(client: httpx2.AsyncClient) ->
     assert [(line["path"], line["status"]) for line in lines] == [("/boom", 500)]
 
 
-class NoIssued:
-    """No key was ever issued."""
-
-    async def check(self, text: str) -> None:
-        return None
-
-    async def any_issued(self) -> bool:
-        return False
-
-    async def has_workspace(self, id_: str) -> bool:
-        return False
-
-    async def in_environment(self, principal: Principal, session_id: str) -> bool:
-        return False
-
-    async def has_store(self, principal: Principal, memory_store_id: str) -> bool:
-        return False
-
-
 async def test_what_a_request_logs_carries_its_id() -> None:
     stream = io.StringIO()
 
@@ -87,7 +68,7 @@ async def test_what_a_request_logs_carries_its_id() -> None:
         return PlainTextResponse("ok")
 
     app = Starlette(routes=[Route("/{path:path}", noisy)])
-    keys = Keys((), NoIssued())
+    keys = Keys((), NoneIssued())
     gate = Gate(app, keys=keys, organization_id="org", mint=lambda prefix: f"{prefix}_7")
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(gate), base_url="http://freehold")
 
