@@ -31,6 +31,7 @@ OF_THE_SERVER = {
     "files.expired",
     "files.forget_blobs",
     "files.delete_expired",
+    "idempotency.forget",
     "migrate.upgrade",
     "session_resources.SqlRepositoryTokens.reseal",
     "timers.SqlTimers.due",
