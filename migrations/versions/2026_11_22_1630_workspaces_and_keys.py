@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "202611221630"
-down_revision = "202611221500"
+down_revision = "202611221620"
 branch_labels = None
 depends_on = None
 
@@ -51,7 +51,6 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("workspace_id", sa.String(length=64)),
         sa.Column("environment_id", sa.String(length=64)),
-        sa.Column("session_id", sa.String(length=64)),
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger()),

@@ -220,7 +220,7 @@ def create_app(
         rules=_rules(settings),
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
-    upkeep = Upkeep(event_log, files, checkpoints, repositories, keys, clock)
+    upkeep = Upkeep(event_log, files, checkpoints, repositories, clock)
 
     running = Running(
         event_log=event_log,

@@ -15,7 +15,6 @@ from freehold.store import idempotency
 from freehold.store.checkpoints import SqlCheckpoints
 from freehold.store.event_log import SqlEventLog
 from freehold.store.file_library import FileLibrary
-from freehold.store.keys import KeyDesk
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,6 @@ class Upkeep:
     files: FileLibrary
     checkpoints: SqlCheckpoints
     repositories: GitCache
-    keys: KeyDesk
     clock: Clock
 
     async def run(self) -> None:
@@ -58,7 +56,6 @@ class Upkeep:
             self._files,
             self._checkpoints,
             self._repositories,
-            self.keys.sweep,
             self._answers,
         )
 

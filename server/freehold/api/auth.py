@@ -18,7 +18,7 @@ from freehold.core.workspaces import DEFAULT_WORKSPACE
 from freehold.errors import InvalidRequest, NotFound, Unauthenticated
 
 
-class Issued(reach.Known, Protocol):
+class Issued(Protocol):
     """The keys that the server issued, and its workspaces; the store has the one there is."""
 
     async def check(self, text: str) -> Principal | None:
@@ -60,10 +60,12 @@ class Keys:
         if not key and not bearer:
             raise Unauthenticated("x-api-key header is required", should_retry=False)
         for candidate in (key, bearer):
-            if self._knows(candidate):
+            if self.knows(candidate):
                 return Principal("workspace", self._id(_digest(candidate)), DEFAULT_WORKSPACE)
         for candidate in (key, bearer):
-            if candidate and (found := await self._issued.check(candidate)) is not None:
+            found = await self._issued.check(candidate) if candidate else None
+            # A worker's key is no key of the API; the gate asks :mod:`workers` about bearers.
+            if found is not None and found.kind != "environment":
                 return found
         if not self._digests and not await self._issued.any_issued():
             return Principal("open", self._id(_digest("")), None)
@@ -95,15 +97,8 @@ class Keys:
             raise NotFound(f"Workspace `{header}` not found.")
         return header
 
-    async def admit(self, principal: Principal, method: str, path: str) -> None:
-        """Let a request through if its key reaches this far.
-
-        Raises:
-            ApiError: it does not (spec 1.5, 1.6).
-        """
-        await reach.check(principal, method, path, self._issued)
-
-    def _knows(self, candidate: str) -> bool:
+    def knows(self, candidate: str) -> bool:
+        """Whether it is one of the configured keys."""
         if not candidate:
             return False
         digest = _digest(candidate)

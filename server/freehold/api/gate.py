@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from freehold import telemetry
-from freehold.api import auth, betas, errors, reach
+from freehold.api import auth, betas, errors, reach, workers
 from freehold.core import limits
 from freehold.errors import ApiError, RequestTooLarge
 
@@ -36,12 +36,14 @@ class Gate:
         app: ASGIApp,
         *,
         keys: auth.Keys,
+        access: workers.WorkerAccess | None = None,
         organization_id: str,
         mint: Callable[[Prefix], str],
         file_bytes: int = limits.BODY_BYTES,
     ) -> None:
         self._app = app
         self._keys = keys
+        self._access = access
         self._organization = organization_id.encode()
         self._mint = mint
         self._file_bytes = file_bytes
@@ -97,17 +99,26 @@ class Gate:
             elif name in (b"x-api-key", b"authorization", b"anthropic-workspace-id"):
                 single[name] = value.decode("latin-1")
         path: str = scope["path"]
-        principal = await self._keys.check(single.get(b"x-api-key"), single.get(b"authorization"))
+        x_api_key, authorization = single.get(b"x-api-key"), single.get(b"authorization")
+        worker: workers.Worker | None = None
+        token = workers.token_of(x_api_key, authorization)
+        if token is not None and self._access is not None and not self._keys.knows(token):
+            worker = await self._access.admit(token, scope["method"], path)
+            principal = worker.principal
+        else:
+            principal = await self._keys.check(x_api_key, authorization)
         workspace_id = await self._keys.workspace(
             principal, single.get(b"anthropic-workspace-id"), path
         )
-        state = scope["state"]
-        state["principal"] = principal
-        state["api_key_id"] = principal.key_id
-        state["workspace_id"] = workspace_id
+        scope["state"] |= {
+            "principal": principal,
+            "api_key_id": principal.key_id,
+            "workspace_id": workspace_id,
+            "worker": worker,
+        }
         if not reach.is_organization(path):
             answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
-        await self._keys.admit(principal, scope["method"], path)
+        reach.check(principal, path)
         betas.check(path, named)
 
 

@@ -17,7 +17,7 @@ from freehold.cli import configuration
 from freehold.cli.console import err, out
 from freehold.core import limits, times
 from freehold.core.ids import is_id
-from freehold.core.keys import Scope
+from freehold.core.keys import ENVIRONMENT_LIFETIME, Scope
 from freehold.core.workspaces import DEFAULT_COLOR, DEFAULT_WORKSPACE, MOST, NAME_MAX
 from freehold.errors import ConfigurationError
 
@@ -86,7 +86,10 @@ def create(
             else:
                 id_, made = await _workspace(tx, workspace or DEFAULT_WORKSPACE)
                 scope = Scope("workspace", id_)
-            return await keys.mint(tx, SystemClock(), scope, name=name), made
+            clock = SystemClock()
+            lifetime = ENVIRONMENT_LIFETIME if scope.kind == "environment" else None
+            ends = clock.now() + lifetime if lifetime is not None else None
+            return await keys.mint(tx, clock, scope, name=name, expires_at=ends), made
 
     minted, made = _run(work, data_dir, database_url)
     if quiet:

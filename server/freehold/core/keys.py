@@ -16,19 +16,22 @@ import hashlib
 import hmac
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from freehold.core.ids import ALPHABET
 
-Kind = Literal["workspace", "admin", "environment", "session"]
-"""What a kept key is for: one workspace, the organization, the worker of one environment, or one
-session that such a worker runs."""
+Kind = Literal["workspace", "admin", "environment"]
+"""What a kept key is for: one workspace, the organization, or the workers of one environment."""
+
+ENVIRONMENT_PREFIX = "sk-ant-oat01-"
+ENVIRONMENT_LIFETIME = timedelta(days=365)
+"""How long a worker's key is good (spec 4.7)."""
 
 _PREFIXES: dict[Kind, str] = {
     "workspace": "sk-ant-api03-",
     "admin": "sk-ant-admin01-",
-    "environment": "sk-ant-oat01-",
-    "session": "sk-ant-sess01-",
+    "environment": ENVIRONMENT_PREFIX,
 }
 _LOOKUP = 12
 _SECRET = 44
@@ -41,7 +44,6 @@ class Scope:
     kind: Kind
     workspace_id: str | None = None
     environment_id: str | None = None
-    session_id: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse scopes that make no sense.
@@ -49,13 +51,11 @@ class Scope:
         Raises:
             ValueError: something is missing, or too much.
         """
-        given = (self.workspace_id is not None, self.environment_id is not None,
-                 self.session_id is not None)  # fmt: skip
+        given = (self.workspace_id is not None, self.environment_id is not None)
         wanted = {
-            "admin": (False, False, False),
-            "workspace": (True, False, False),
-            "environment": (True, True, False),
-            "session": (True, True, True),
+            "admin": (False, False),
+            "workspace": (True, False),
+            "environment": (True, True),
         }[self.kind]
         if given != wanted:
             raise ValueError(f"no scope of a key of kind {self.kind}: {self}")
@@ -63,12 +63,13 @@ class Scope:
 
 @dataclass(frozen=True)
 class Principal:
-    """Who is asking. ``open`` is anybody, where no key is asked for.
+    """Who is asking. ``open`` is anybody, where no key is asked for; ``session`` is a worker with
+    the token of one session.
 
     ``workspace_id`` is ``None`` for those who can act in every workspace.
     """
 
-    kind: Kind | Literal["open"]
+    kind: Kind | Literal["open", "session"]
     key_id: str
     workspace_id: str | None
     environment_id: str | None = None
@@ -108,7 +109,7 @@ def lookup(text: str) -> str | None:
 
 def digest(text: str) -> str:
     """What is kept of a key."""
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def matches(text: str, kept: str) -> bool:

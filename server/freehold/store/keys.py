@@ -22,7 +22,7 @@ from freehold.errors import Unauthenticated
 from freehold.ports.clock import Clock
 from freehold.store.database import Database
 from freehold.store.keyset import Key, keyset
-from freehold.store.tables import api_keys, environments, session_resources, sessions, workspaces
+from freehold.store.tables import api_keys, environments, workspaces
 from freehold.store.units import ReadSession, WriteSession
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,6 @@ class KeyRow:
     name: str
     workspace_id: str | None
     environment_id: str | None
-    session_id: str | None
     status: Status
     created_at: datetime
     expires_at: datetime | None
@@ -109,7 +108,6 @@ async def mint(
         name=name,
         workspace_id=scope.workspace_id,
         environment_id=scope.environment_id,
-        session_id=scope.session_id,
         status="active",
         created_at=clock.now(),
         expires_at=expires_at,
@@ -178,11 +176,6 @@ async def environment(session: ReadSession, environment_id: str) -> tuple[Scope,
     return Scope("environment", row["workspace_id"], environment_id), str(row["config"]["type"])
 
 
-async def forget_expired(tx: WriteSession, before: datetime) -> None:
-    """Remove the sessions' keys that ended before; no list shows them."""
-    await tx.execute(sa.delete(api_keys).where(_K.kind == "session", _K.expires_at < before))
-
-
 class KeyDesk:
     """Knows who a key says is asking, and notes that it was used.
 
@@ -201,7 +194,7 @@ class KeyDesk:
         """Who has this key; ``None`` if it opens nothing.
 
         Raises:
-            Unauthenticated: it was a worker's and was revoked (spec 1.5).
+            Unauthenticated: it was a worker's and was revoked, or has expired (spec 1.5).
         """
         found = keys.lookup(text)
         if found is None:
@@ -213,8 +206,9 @@ class KeyDesk:
         key = _key(row)
         now = self._clock.now()
         if key.shown_status != "active" or key.expired(now):
-            if key.kind in {"environment", "session"}:
-                raise Unauthenticated("OAuth access token has been revoked.", should_retry=False)
+            if key.kind == "environment":
+                ended = "has expired" if key.shown_status == "active" else "has been revoked"
+                raise Unauthenticated(f"OAuth access token {ended}.", should_retry=False)
             return None
         self._used[key.id] = now
         return Principal(
@@ -222,7 +216,6 @@ class KeyDesk:
             key_id=key.id,
             workspace_id=key.workspace_id,
             environment_id=key.environment_id,
-            session_id=key.session_id,
         )
 
     async def any_issued(self) -> bool:
@@ -238,29 +231,6 @@ class KeyDesk:
     async def has_workspace(self, id_: str) -> bool:
         """Whether there is such a workspace, not archived."""
         statement = sa.select(_W.id).where(_W.id == id_, _W.archived_at.is_(None))
-        async with self._database.read() as session:
-            return await session.scalar(statement) is not None
-
-    async def in_environment(self, principal: Principal, session_id: str) -> bool:
-        """Whether a session is one that a worker's key reaches."""
-        if principal.session_id is not None and principal.session_id != session_id:
-            return False
-        statement = sa.select(sessions.c.id).where(
-            sessions.c.id == session_id,
-            sessions.c.workspace_id == principal.workspace_id,
-            sessions.c.environment_id == principal.environment_id,
-        )
-        async with self._database.read() as session:
-            return await session.scalar(statement) is not None
-
-    async def has_store(self, principal: Principal, memory_store_id: str) -> bool:
-        """Whether the session of a session's key was given a memory store."""
-        given = session_resources.c
-        statement = sa.select(given.id).where(
-            given.session_id == principal.session_id,
-            given.workspace_id == principal.workspace_id,
-            given.memory_store_id == memory_store_id,
-        )
         async with self._database.read() as session:
             return await session.scalar(statement) is not None
 
@@ -292,11 +262,6 @@ class KeyDesk:
             self._used = used | self._used
             raise
 
-    async def sweep(self) -> None:
-        """Remove what no longer opens anything and no list shows."""
-        async with self._database.write() as tx:
-            await forget_expired(tx, self._clock.now() - timedelta(days=1))
-
     async def close(self) -> None:
         """Write down what is left."""
         try:
@@ -315,7 +280,6 @@ def _values(row: KeyRow) -> dict[str, object]:
         "name": row.name,
         "workspace_id": row.workspace_id,
         "environment_id": row.environment_id,
-        "session_id": row.session_id,
         "status": row.status,
         "created_at": row.created_at,
         "expires_at": row.expires_at,
@@ -333,7 +297,6 @@ def _key(row: RowMapping) -> KeyRow:
         name=row["name"],
         workspace_id=row["workspace_id"],
         environment_id=row["environment_id"],
-        session_id=row["session_id"],
         status=cast(Status, row["status"]),
         created_at=row["created_at"],
         expires_at=row["expires_at"],

@@ -65,9 +65,8 @@ api_keys = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     # None: an admin's.
     sa.Column("workspace_id", sa.String(64), sa.ForeignKey("workspaces.id")),
-    # No foreign keys: a worker's key outlives its environment, and then finds nothing.
+    # No foreign key: a worker's key outlives its environment, and then finds nothing.
     sa.Column("environment_id", sa.String(64)),
-    sa.Column("session_id", sa.String(64)),
     sa.Column("status", sa.String(16), nullable=False),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("expires_at", Moment),
@@ -435,4 +434,42 @@ idempotency_keys = sa.Table(
     # The ciphertext of the answer (store.sealing).
     sa.Column("answer", sa.Text, nullable=False),
     sa.Column("created_at", Moment, nullable=False, index=True),
+)
+
+# Self-hosted environments: an item a session.
+work = sa.Table(
+    "work",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("environment_id", sa.String(64), nullable=False),
+    sa.Column("session_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("available_at", Moment, nullable=False),
+    sa.Column("ttl", sa.Integer, nullable=False),
+    sa.Column("offered_at", Moment),
+    sa.Column("acknowledged_at", Moment),
+    sa.Column("latest_heartbeat_at", Moment),
+    sa.Column("stop_requested_at", Moment),
+    sa.Column("stopped_at", Moment),
+    sa.Column("lease_until", Moment),
+    sa.Column("wanted", sa.Boolean, nullable=False),
+    sa.Column("held", sa.Boolean, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    # Digests of the tokens that the newest poll handed out with it, and the one before.
+    sa.Column("token", sa.String(64), index=True),
+    sa.Column("previous_token", sa.String(64), index=True),
+    sa.Index(None, "environment_id", "state", "started_at"),
+    sa.Index(None, "environment_id", "created_at", "id"),
+)
+
+work_pollers = sa.Table(
+    "work_pollers",
+    metadata,
+    sa.Column("environment_id", sa.String(64), primary_key=True),
+    sa.Column("worker_id", sa.String(256), primary_key=True),
+    sa.Column("polled_at", Moment, nullable=False),
 )

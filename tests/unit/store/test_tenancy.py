@@ -37,6 +37,7 @@ OF_THE_SERVER = {
     "timers.SqlTimers.due",
     "timers.SqlTimers.next_due",
     "timers.SqlTimers.clear",
+    "work_rows.follow",
 }
 """Its own work on all that there is: starting, upkeep, waking. No request leads there."""
 
@@ -95,9 +96,15 @@ OF_A_PARENT = {
     "skills.SkillContents.put",
     "skills.newest_versions",
     "skills.numbers",
+    "work.insert",
+    "work.polled",
+    "work.save",
 }
 """What is in a vault, session, memory store or skill that was found with its workspace, in the same
 transaction. `tests/security/test_tenancy.py` asks each route for another's."""
+
+OF_A_SECRET = {"work.of_token"}
+"""Found by what only its owner knows; the row says the workspace."""
 
 PARTS = {"agents._versions", "event_log.page_statement", "memories._selected"}
 """Statements without a condition yet; who asks them adds it."""
@@ -166,14 +173,14 @@ def test_every_query_names_the_workspace() -> None:
         for name, node in queries.items()
         if not _names_workspace(node) and name.partition(".")[0] not in OF_THE_ORGANIZATION
     }
-    excused = OF_THE_SERVER | OF_A_SESSION_AT_WORK | OF_A_PARENT | PARTS
+    excused = OF_THE_SERVER | OF_A_SESSION_AT_WORK | OF_A_PARENT | OF_A_SECRET | PARTS
     assert without - excused == set()
     assert excused - without == set(), "these name it now, or are gone"
 
 
 def test_every_table_of_a_workspaces_things_has_the_workspace() -> None:
     """Or hangs on one that has, by a column with the parent's id."""
-    parents = {"session_id", "memory_store_id", "version_id"}
+    parents = {"session_id", "memory_store_id", "version_id", "environment_id"}
     without = {
         table.name
         for table in tables.metadata.tables.values()
