@@ -357,7 +357,7 @@ def test_anothers_ids_inside_of_bodies(
                 agent = {"name": "x", "model": "claude-opus-5", "skills": skills, "tools": tools}
                 return "/v1/agents", agent
             case "resource":
-                body = {"type": "file", "file_id": id_}
+                body = {"type": "file", "file_id": id_, "mount_path": "/mnt/session/uploads/two"}
                 return f"/v1/sessions/{own['session_id']}/resources", body
         return f"/v1/sessions/{own['session_id']}/events", _source(named, id_)
 
