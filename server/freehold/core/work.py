@@ -206,6 +206,9 @@ def followed(work: Work, state: SessionState, records: Sequence[Record], now: da
         return _ended(changed, now)
     if changed.state == "stopped" and (spoken or (changed.wanted and not changed.held)):
         return _requeued(changed, now)
+    if spoken and changed.state == "queued":
+        # Whatever its workers gave it up for may be over.
+        return replace(changed, available_at=min(changed.available_at, now))
     return changed
 
 

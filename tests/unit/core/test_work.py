@@ -82,6 +82,8 @@ def test_a_worker_that_gives_up_again_and_again_is_asked_less_and_less_often() -
         assert work.state == "queued"
         pauses.append((work.available_at - now).total_seconds())
     assert pauses == [0, 1, 3, 7, 15, 31, 60, 60, 60, 60, 60, 60]
+    assert not can_offer(work, now, RECLAIM)
+    assert can_offer(followed(work, RUNNING, [record(MESSAGE)], now), now, RECLAIM)
     result = UserToolResult(tool_use_id="sevt_1")
     work = followed(work, WAITING, [record(result)], now)
     assert work.failures == 0
