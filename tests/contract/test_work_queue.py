@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
+from freehold.core.events import (
+    Event,
+    Record,
+    SessionArchived,
+    SessionDeleted,
+    SessionStatusRunning,
+)
+from freehold.core.fold import fold
+from freehold.core.state import SessionState
 from freehold.core.work import acknowledged, beaten, enqueued, stopped
 from freehold.dispatch.clock import SystemClock
-from freehold.store import environment_keys, work
+from freehold.store import environment_keys, tables, work
 from freehold.store.database import Database
 from freehold.store.environment_keys import PREFIX, digest
+from freehold.store.event_log import SqlEventLog
 from freehold.store.work_rows import WorkRow
 
 CLOCK = SystemClock()
@@ -26,19 +37,22 @@ def own() -> str:
     return CLOCK.mint("env")
 
 
+def _item(environment: str, now: datetime) -> WorkRow:
+    return WorkRow(
+        id=CLOCK.mint("work"),
+        workspace_id=WORKSPACE,
+        environment_id=environment,
+        session_id=CLOCK.mint("sesn"),
+        metadata={"k": "v"},
+        created_at=now,
+        work=enqueued(now),
+    )
+
+
 async def queue(database: Database, environment: str, count: int = 1) -> list[str]:
     found = []
     for _ in range(count):
-        now = CLOCK.now()
-        item = WorkRow(
-            id=CLOCK.mint("work"),
-            workspace_id=WORKSPACE,
-            environment_id=environment,
-            session_id=CLOCK.mint("sesn"),
-            metadata={"k": "v"},
-            created_at=now,
-            work=enqueued(now),
-        )
+        item = _item(environment, CLOCK.now())
         async with database.write() as tx:
             await work.insert(tx, item)
         found.append(item.id)
@@ -162,3 +176,66 @@ async def test_who_polls_is_counted_for_a_while(database: Database, own: str, wo
     async with database.read() as session:
         stats = await work.stats(session, WORKSPACE, own, now)
     assert stats.workers_polling == 1
+
+
+async def test_an_item_follows_its_sessions_log(database: Database, own: str) -> None:
+    now = CLOCK.now()
+    item = replace(_item(own, now), work=replace(enqueued(now), wanted=False))
+    state = SessionState(
+        session_id=item.session_id,
+        primary_thread_id=CLOCK.mint("sthr"),
+        agent_name="a",
+        created_at=now,
+        self_hosted=True,
+    )
+    async with database.write() as tx:
+        await tx.execute(
+            sa.insert(tables.sessions).values(
+                id=state.session_id,
+                workspace_id=WORKSPACE,
+                agent_id="agent_1",
+                agent_version=1,
+                agent={},
+                environment_id=own,
+                environment={"type": "self_hosted"},
+                primary_thread_id=state.primary_thread_id,
+                metadata={},
+                status=state.status,
+                head_seq=0,
+                state=state.model_dump_json(),
+                needs_work=False,
+                created_at=now,
+                updated_at=now,
+            )
+        )
+        await work.insert(tx, item)
+        await work.save(tx, replace(item, work=stopped(item.work, now, force=True, by_worker=True)))
+    assert await claim(database, own) is None
+
+    async def grow(event: Event) -> None:
+        nonlocal state
+        async with database.write() as tx:
+            record = Record(
+                seq=state.seq + 1,
+                id=CLOCK.mint("sevt"),
+                processed_at=CLOCK.now(),
+                event=event,
+                origin="runner",
+            )
+            state = fold(state, record)
+            await tx.append(state.session_id, record.seq - 1, [record], state)
+
+    await grow(SessionStatusRunning())
+    found = await claim(database, own)
+    assert found is not None
+    assert (found.id, found.work.wanted) == (item.id, True)
+    await grow(SessionArchived())
+    async with database.read() as session:
+        row = await work.get(session, WORKSPACE, own, item.id, CLOCK.now())
+    assert row is not None
+    assert (row.work.state, row.work.wanted) == ("stopped", False)
+    log = SqlEventLog(database)
+    await grow(SessionDeleted())
+    assert await log.purge_deleted(CLOCK.now() + timedelta(seconds=1)) >= 1
+    async with database.read() as session:
+        assert await work.get(session, WORKSPACE, own, item.id, CLOCK.now()) is None
