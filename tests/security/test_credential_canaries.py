@@ -432,7 +432,8 @@ def test_a_variables_value_is_seen_by_its_host_and_by_nobody_else(
         "docker",
         FREEHOLD_SANDBOX_IMAGE=docker_image,
         FREEHOLD_GATE_IMAGE=hosts.gate_image,
-        FREEHOLD_SANDBOX_NETWORK=hosts.network,
+        FREEHOLD_SANDBOX_NETWORK="gate",
+        FREEHOLD_GATE_NETWORK=hosts.network,
         FREEHOLD_TRUSTED_NETWORKS=f"{hosts.address(hosts.open)}/32",
     )
     secret, rotated = TOKENS["variable"], canary("rotated")

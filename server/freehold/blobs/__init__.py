@@ -32,7 +32,7 @@ def build_blobs(settings: Settings) -> BlobStore:
             "FREEHOLD_BLOBS_ACCESS_KEY and FREEHOLD_BLOBS_SECRET_KEY are set together, or neither"
         )
     # The client is large; a server that keeps its files in a folder starts without it.
-    from freehold.blobs.s3 import S3Blobs, connect  # noqa: PLC0415
+    from freehold.blobs.s3 import S3Blobs, connect  # noqa: PLC0415 - as above
 
     client = connect(
         endpoint_url=settings.blobs_endpoint_url,

@@ -80,8 +80,8 @@ def build(
 ) -> None:
     """Build the sandbox image and the egress gate's."""
     # Imported late: other commands need no engine's client.
-    from freehold.cli import image_building  # noqa: PLC0415
-    from freehold.sandbox.docker.full_image import FULL_TAG  # noqa: PLC0415
+    from freehold.cli import image_building  # noqa: PLC0415 - as above
+    from freehold.sandbox.docker.full_image import FULL_TAG  # noqa: PLC0415 - as above
 
     settings = configuration.load()
     name = tag or settings.sandbox_image

@@ -30,15 +30,15 @@ def main() -> int:
         return _serve()
     if chosen.program == "control":
         return asyncio.run(_control())
-    from freehold.gate import attach, desk  # noqa: PLC0415
+    from freehold.gate import attach, desk  # noqa: PLC0415 - as above
 
     return attach.main(str(FOLDER / desk.ATTACH), chosen.key)
 
 
 def _serve() -> int:
-    from freehold.gate.desk import Desk  # noqa: PLC0415
-    from freehold.gate.proxy import Proxy  # noqa: PLC0415
-    from freehold.gate.resolving import GuardedLoop, Rules  # noqa: PLC0415
+    from freehold.gate.desk import Desk  # noqa: PLC0415 - as above
+    from freehold.gate.proxy import Proxy  # noqa: PLC0415 - mitmproxy takes a second
+    from freehold.gate.resolving import GuardedLoop, Rules  # noqa: PLC0415 - as above
 
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     os.umask(0o077)
@@ -61,7 +61,7 @@ def _serve() -> int:
 
 async def _control() -> int:
     """Standard streams to the control socket and back."""
-    from freehold.gate.desk import CONTROL, LONGEST_LINE  # noqa: PLC0415
+    from freehold.gate.desk import CONTROL, LONGEST_LINE  # noqa: PLC0415 - as above
 
     loop = asyncio.get_running_loop()
     deadline = loop.time() + STARTING

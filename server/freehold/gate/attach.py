@@ -115,7 +115,7 @@ def _redirect() -> None:
 
 def _run(command: list[str], told: str = "") -> str:
     try:
-        done = subprocess.run(  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - programs of the image, no shell
             command, input=told, capture_output=True, text=True, check=False, timeout=_SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:

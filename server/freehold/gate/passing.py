@@ -69,5 +69,6 @@ async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
     while data := await source.read(_BUFFER):
         sink.write(data)
         await sink.drain()
+    # What is gone needs no end, and some transports cannot be ended one way.
     with contextlib.suppress(OSError, NotImplementedError):
         sink.write_eof()

@@ -189,7 +189,7 @@ class Proxy:
         return None
 
 
-class _Stream(HttpStream):  # type: ignore[misc]
+class _Stream(HttpStream):  # type: ignore[misc] # its base is not installed here
     """One request; what is sent with a refused one fills no memory."""
 
     def make_server_connection(self) -> CommandGenerator[bool]:
@@ -207,7 +207,7 @@ class _Stream(HttpStream):  # type: ignore[misc]
         return (yield from super().check_body_size(request))
 
 
-class _Http(layers.HttpLayer):  # type: ignore[misc]
+class _Http(layers.HttpLayer):  # type: ignore[misc] # its base is not installed here
     """HTTP whose requests are :class:`_Stream`."""
 
     def make_stream(self, stream_id: int) -> CommandGenerator[None]:

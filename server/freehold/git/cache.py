@@ -18,6 +18,7 @@ import hashlib
 import logging
 import os
 import re
+import secrets
 import shutil
 import ssl
 import tempfile
@@ -315,7 +316,8 @@ class GitCache:
         text = "".join(pems)
         path = self._made() / f"trust-{hashlib.sha256(text.encode()).hexdigest()[:16]}.pem"
         if not path.exists():
-            fresh = path.with_name(f".{os.getpid()}-{path.name}")
+            # Several threads may find it missing.
+            fresh = path.with_name(f".{secrets.token_hex(8)}-{path.name}")
             fresh.write_text(text, encoding="ascii")
             fresh.replace(path)
         return path

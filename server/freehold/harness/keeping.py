@@ -62,14 +62,26 @@ class Keeper:
         self._checkpoints = checkpoints
         self._rules = rules
         self._taking: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        """Whose turn ended while a checkpoint of the one before was being taken."""
         self._closing = asyncio.Event()
 
     def turn_ended(self, session_id: str) -> None:
         """Have a checkpoint taken, when it is time for one. Returns at once."""
-        if self._rules.largest and session_id not in self._taking:
-            task = asyncio.create_task(self._take_in_time(session_id), name=f"keep {session_id}")
-            self._taking[session_id] = task
-            task.add_done_callback(lambda _: self._taking.pop(session_id, None))
+        if not self._rules.largest or self._closing.is_set():
+            return
+        if session_id in self._taking:
+            self._again.add(session_id)
+            return
+        task = asyncio.create_task(self._take_in_time(session_id), name=f"keep {session_id}")
+        self._taking[session_id] = task
+        task.add_done_callback(lambda _: self._taken(session_id))
+
+    def _taken(self, session_id: str) -> None:
+        self._taking.pop(session_id, None)
+        if session_id in self._again:
+            self._again.discard(session_id)
+            self.turn_ended(session_id)
 
     async def run(self) -> None:
         """Look after all sandboxes until cancelled."""

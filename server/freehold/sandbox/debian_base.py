@@ -119,7 +119,7 @@ def _make_root(
         "HOME": "/root" if os.geteuid() == 0 else str(folder),
     }
     last: deque[str] = deque(maxlen=15)
-    with subprocess.Popen(  # noqa: S603
+    with subprocess.Popen(  # noqa: S603 - mmdebstrap, by a list of arguments
         command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,15 +11,13 @@ from sqlalchemy.engine import RowMapping
 
 from freehold.core import times, urls
 from freehold.core.events import Json
-from freehold.errors import SecretUnreadable
 from freehold.ports.vaults import OpenedCredential
 from freehold.store.database import Database
 from freehold.store.keyset import Key, keyset
+from freehold.store.resealing import reseal
 from freehold.store.sealing import Sealer
 from freehold.store.tables import vault_credentials
 from freehold.store.units import ReadSession, WriteSession
-
-log = logging.getLogger(__name__)
 
 _C = vault_credentials.c
 _ACTIVE = _C.archived_at.is_(None)
@@ -199,29 +196,8 @@ class SqlCredentialStore:
         return True
 
     async def reseal(self) -> int:
-        """Seal with the newest key what an older one sealed; how many.
-
-        What no key opens is said in the log and stays as it is: its key may come back.
-        """
-        async with self._database.read() as session:
-            rows = await session.all(sa.select(_C.id, _C.sealed).where(_C.sealed.is_not(None)))
-        count = 0
-        for row in rows:
-            if self._sealer.is_current(row["sealed"]):
-                continue
-            try:
-                secrets = self._sealer.open(row["id"], row["sealed"])
-            except SecretUnreadable as error:
-                log.warning("%s", error)
-                continue
-            count += 1
-            async with self._database.write() as tx:
-                await tx.execute(
-                    sa.update(vault_credentials)
-                    .where(_C.id == row["id"], _C.sealed == row["sealed"])
-                    .values(sealed=self._sealer.seal(row["id"], secrets))
-                )
-        return count
+        """Seal with the newest key what an older one sealed; how many."""
+        return await reseal(self._database, self._sealer, vault_credentials, _C.sealed)
 
     def _opened(self, row: CredentialRow) -> OpenedCredential:
         sealed = row.sealed or ""

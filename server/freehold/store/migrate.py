@@ -44,7 +44,7 @@ def newest() -> str:
 
 def config() -> Config:
     """Alembic's configuration for our scripts."""
-    from alembic.config import Config  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415 - needed where something is to be migrated
 
     made = Config()
     made.set_main_option("script_location", str(scripts()).replace("%", "%%"))
@@ -82,8 +82,8 @@ def _is_newest(connection: sa.Connection) -> bool:
 
 def _run_scripts(connection: sa.Connection) -> None:
     # Imported late: most starts find the schema as it should be.
-    from alembic import command  # noqa: PLC0415
-    from alembic.util import CommandError  # noqa: PLC0415
+    from alembic import command  # noqa: PLC0415 - as above
+    from alembic.util import CommandError  # noqa: PLC0415 - as above
 
     settings = config()
     settings.attributes["connection"] = connection

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +12,11 @@ from sqlalchemy.engine import RowMapping
 
 from freehold.core import times
 from freehold.core.events import Json
-from freehold.errors import SecretUnreadable
 from freehold.store.database import Database
+from freehold.store.resealing import reseal
 from freehold.store.sealing import Sealer
 from freehold.store.tables import session_resources
 from freehold.store.units import ReadSession, WriteSession
-
-log = logging.getLogger(__name__)
 
 _R = session_resources.c
 _TOKEN = "authorization_token"  # noqa: S105 - the name of a field
@@ -167,29 +164,8 @@ class SqlRepositoryTokens:
         }
 
     async def reseal(self) -> int:
-        """Seal with the newest key what an older one sealed; how many.
-
-        What no key opens is said in the log and stays as it is: its key may come back.
-        """
-        async with self._database.read() as session:
-            rows = await session.all(sa.select(_R.id, _R.secret).where(_R.secret.is_not(None)))
-        count = 0
-        for row in rows:
-            if self._sealer.is_current(row["secret"]):
-                continue
-            try:
-                opened = self._sealer.open(row["id"], row["secret"])
-            except SecretUnreadable as error:
-                log.warning("%s", error)
-                continue
-            count += 1
-            async with self._database.write() as tx:
-                await tx.execute(
-                    sa.update(session_resources)
-                    .where(_R.id == row["id"], _R.secret == row["secret"])
-                    .values(secret=self._sealer.seal(row["id"], opened))
-                )
-        return count
+        """Seal with the newest key what an older one sealed; how many."""
+        return await reseal(self._database, self._sealer, session_resources, _R.secret)
 
 
 def _values(row: ResourceRow) -> dict[str, object]:

@@ -67,10 +67,10 @@ def main(arguments: list[str] | None = None) -> None:
 
         sys.exit(relay(options["socket"]))
     if command in ("pack", "unpack"):
-        from .archive import main as archive  # noqa: PLC0415
+        from .archive import main as archive  # noqa: PLC0415 - the others start sooner
 
         sys.exit(archive(command, options["roots"].split(":"), limit))
-    from .service import serve  # noqa: PLC0415
+    from .service import serve  # noqa: PLC0415 - as above
 
     sys.exit(
         serve(

@@ -213,13 +213,13 @@ class Service:
 
     def _list(self, frame: Frame) -> Frame:
         # Here, as what it needs would make every start slower.
-        from .listing import listing  # noqa: PLC0415
+        from .listing import listing  # noqa: PLC0415 - few sandboxes are asked
 
         path = self._tools.place.resolve(_string(frame, "path"))
         return {"files": listing(path, _integer(frame, "limit"))}
 
     def _survey(self, frame: Frame) -> Frame:
-        from .mirror import Digests  # noqa: PLC0415
+        from .mirror import Digests  # noqa: PLC0415 - as above
 
         # One after the other: a survey begins with what the one before it learned.
         with self._surveying:
@@ -232,7 +232,7 @@ class Service:
             )
 
     def _exchange(self, frame: Frame) -> Frame:
-        from .mirror import exchange  # noqa: PLC0415
+        from .mirror import exchange  # noqa: PLC0415 - as above
 
         folder = self._tools.place.resolve(_string(frame, "path"))
         changes = frame.get("changes")

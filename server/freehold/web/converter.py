@@ -65,7 +65,7 @@ def _limit() -> None:
 def html(data: bytes, request: dict[str, Any]) -> tuple[str, str]:
     """Markdown of what a page is about, its links absolute."""
     from bs4 import BeautifulSoup  # noqa: PLC0415 - each form loads its own libraries
-    from markdownify import MarkdownConverter  # noqa: PLC0415
+    from markdownify import MarkdownConverter  # noqa: PLC0415 - only where there is HTML
 
     # What HTTP says of the charset comes before what the page says.
     codec = _codec(request["charset"])
@@ -101,10 +101,10 @@ def html(data: bytes, request: dict[str, Any]) -> tuple[str, str]:
 
 def pdf(data: bytes, request: dict[str, Any]) -> tuple[str, str]:
     """The text of a PDF's pages, as many as are wanted."""
-    import logging  # noqa: PLC0415
+    import logging  # noqa: PLC0415 - only where there is a PDF
 
-    from pypdf import PdfReader  # noqa: PLC0415
-    from pypdf.errors import PdfReadError, PyPdfError  # noqa: PLC0415
+    from pypdf import PdfReader  # noqa: PLC0415 - as above
+    from pypdf.errors import PdfReadError, PyPdfError  # noqa: PLC0415 - as above
 
     logging.disable(logging.CRITICAL)
     try:

@@ -10,7 +10,7 @@ from freehold.api import requests, responses
 from freehold.api.deps import services, workspace_id
 from freehold.api.openapi import operation
 from freehold.api.session_resources.attaching import Workshop
-from freehold.api.sessions import service
+from freehold.api.sessions import service, updating
 from freehold.api.sessions.schemas import (
     DeletedSession,
     Session,
@@ -75,7 +75,7 @@ async def update_session(request: Request, session_id: str) -> Response:
     params = await requests.read(request, SessionUpdateParams)
     behind = services(request)
     async with behind.database.write() as tx:
-        row = await service.update(
+        row = await updating.update(
             tx,
             workspace_id(request),
             session_id,

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from freehold.api import pages
-from freehold.api.agents import definition as definitions
-from freehold.api.agents import service as agent_service
-from freehold.api.agents import tools
 from freehold.api.deps import Intake
 from freehold.api.environments import service as environment_service
 from freehold.api.events import attachments
@@ -18,23 +14,18 @@ from freehold.api.events.schemas import client_events
 from freehold.api.session_resources.attaching import Owner, Workshop, attach, check_environment
 from freehold.api.sessions import support
 from freehold.api.sessions.schemas import (
-    AgentWithOverridesParams,
-    BudgetLimitParam,
     Session,
-    SessionAgentUpdateParams,
     SessionCreateParams,
     SessionListQuery,
-    SessionUpdateParams,
 )
-from freehold.api.skills import service as skill_service
+from freehold.api.sessions.snapshots import snapshot
 from freehold.core.catalog import Catalog
 from freehold.core.cursors import Cursor, Direction
-from freehold.core.events import Json, SessionUpdated
+from freehold.core.events import Json
 from freehold.core.ids import is_id
-from freehold.core.merge import metadata_problem, patch_metadata
+from freehold.core.merge import metadata_problem
 from freehold.core.networking import blocked_mcp_servers
-from freehold.core.prices import PICODOLLARS_PER_CENT
-from freehold.core.usage import budget_limit, render_budget, render_stats, render_usage
+from freehold.core.usage import render_budget, render_stats, render_usage
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
@@ -96,8 +87,8 @@ async def create(
     """
     support.refuse_fields(params)
     metadata = dict(params.metadata or {})
-    _check_metadata(metadata)
-    agent = await _snapshot(tx, workspace_id, params)
+    check_metadata(metadata)
+    agent = await snapshot(tx, workspace_id, params)
     environment = await environment_service.find(tx, workspace_id, params.environment_id)
     if environment.archived_at is not None:
         raise InvalidRequest(
@@ -114,7 +105,7 @@ async def create(
         raise InvalidRequest(problem)
     budget = None
     if params.budget is not None:
-        _check_budgetable(agent, catalog)
+        check_budgetable(agent, catalog)
         budget = params.budget.max_list_cost.cents
     held = await _credentials(tx, workspace_id, params.vault_ids or [])
     for credential in held:
@@ -181,46 +172,6 @@ async def _credentials(
             raise InvalidRequest(f"vault_ids: vault {vault_id} is archived")
         found += await credentials.active(tx, vault_id)
     return found
-
-
-async def _snapshot(tx: WriteSession, workspace_id: str, params: SessionCreateParams) -> Json:
-    """The agent as the session keeps it."""
-    wanted = params.agent
-    stored = await agent_service.find(tx, workspace_id, wanted.id, wanted.version)
-    if stored.archived_at is not None:
-        raise InvalidRequest(f"Agent {stored.id} is archived.")
-    agent: Json = {"id": stored.id, "type": "agent", "version": stored.version}
-    agent |= {name: stored.body[name] for name in agent_service.FIELDS}
-    if isinstance(wanted, AgentWithOverridesParams):
-        agent |= _overrides(wanted)
-        definitions.check(agent, prefix="agent.agent_with_overrides.config.")
-    # Of the agent's own, some may have been deleted since it was saved.
-    await skill_service.check_references(tx, workspace_id, agent["skills"])
-    return agent
-
-
-def _overrides(params: AgentWithOverridesParams) -> Json:
-    """What replaces the agent's own (spec 5.2); null and [] clear."""
-    given = params.model_fields_set
-    changed: Json = {}
-    if "model" in given:
-        if params.model is None:
-            raise InvalidRequest(
-                "agent.agent_with_overrides.config.model: a session needs a model",
-                details={"error_code": "agent_model_required"},
-            )
-        # Neither the override's effort nor the agent's applies: the model's default does.
-        plain = params.model.model_copy(update={"effort": None})
-        changed["model"] = definitions.resolve_model(plain)
-    if "system" in given:
-        changed["system"] = params.system or None
-    if "tools" in given:
-        changed["tools"] = tools.resolve(params.tools or [])
-    if "mcp_servers" in given:
-        changed["mcp_servers"] = definitions.resolve_servers(params.mcp_servers or [])
-    if "skills" in given:
-        changed["skills"] = definitions.resolve_skills(params.skills or [])
-    return changed
 
 
 async def listed(
@@ -295,80 +246,7 @@ def _check_within(moment: datetime, query: SessionListQuery) -> None:
         raise InvalidRequest("page: the cursor is outside the `created_at` filter")
 
 
-async def update(
-    tx: WriteSession,
-    workspace_id: str,
-    session_id: str,
-    params: SessionUpdateParams,
-    *,
-    intake: Intake,
-    clock: Clock,
-    catalog: Catalog,
-) -> SessionRow:
-    """Change a session's own fields, and say in its log what changed (spec 5.5).
-
-    Raises:
-        NotFound: no such session.
-        InvalidRequest: the change is not allowed, or not now.
-        NotSupported: the changed agent needs what this version lacks.
-    """
-    stored = await locked(tx, workspace_id, session_id)
-    if stored.state.status == "terminated":
-        raise InvalidRequest(f"Session {stored.id} is terminated and cannot be modified.")
-    if "vault_ids" in params.model_fields_set:
-        raise InvalidRequest("vault_ids: cannot be changed after the session was created")
-    changed = stored
-    event: dict[str, Any] = {}
-    if "budget" in params.model_fields_set:
-        budget = _changed_budget(stored, params.budget, clock, catalog)
-        if budget != stored.state.budget:
-            event["budget"] = None if budget is None else budget_limit(budget)
-    if "title" in params.model_fields_set and params.title != stored.title:
-        changed = replace(changed, title=params.title)
-        event["title"] = params.title
-    if params.metadata is not None:
-        metadata = patch_metadata(stored.metadata, params.metadata)
-        _check_metadata(metadata)
-        if metadata != stored.metadata:
-            changed = replace(changed, metadata=metadata)
-            event["metadata"] = metadata or None
-    if params.agent is not None:
-        agent = _changed_agent(stored, params.agent)
-        if (problem := blocked_mcp_servers(agent, stored.environment)) is not None:
-            raise InvalidRequest(problem)
-        if agent != stored.agent:
-            changed = replace(changed, agent=agent)
-            event["agent"] = agent
-    if not event:
-        return stored
-    await sessions.update(tx, changed)
-    await intake.updated(tx, stored.id, SessionUpdated(**event))
-    return await find(tx, workspace_id, stored.id)
-
-
-def _changed_budget(
-    stored: SessionRow, budget: BudgetLimitParam | None, clock: Clock, catalog: Catalog
-) -> int | None:
-    """The cap after an update, in cents (spec 10, rules 2 to 4)."""
-    if budget is None:
-        return None
-    if stored.state.budget is None:
-        raise InvalidRequest(
-            "budget: cannot be added to a session that was created without one, nor added again "
-            "once it was removed (budget_create_only)",
-            details={"error_code": "budget_create_only"},
-        )
-    _check_budgetable(stored.agent, catalog)
-    cents = budget.max_list_cost.cents
-    if cents * PICODOLLARS_PER_CENT <= stored.state.consumed(clock.now()):
-        raise InvalidRequest(
-            "budget.max_list_cost must be greater than the session's consumed list cost",
-            details={"error_code": "budget_not_raised"},
-        )
-    return cents
-
-
-def _check_budgetable(agent: Json, catalog: Catalog) -> None:
+def check_budgetable(agent: Json, catalog: Catalog) -> None:
     """Refuse a budget that could not be kept because a price is missing (spec 10, rule 4)."""
     model = agent["model"]
     price = catalog.price(model["id"])
@@ -387,23 +265,6 @@ async def locked(tx: WriteSession, workspace_id: str, session_id: str) -> Sessio
     row = await find(tx, workspace_id, session_id)
     await tx.lock_session(row.id)
     return await find(tx, workspace_id, session_id)
-
-
-def _changed_agent(stored: SessionRow, params: SessionAgentUpdateParams) -> Json:
-    given = params.model_fields_set
-    agent = dict(stored.agent)
-    if "tools" in given:
-        agent["tools"] = tools.resolve(params.tools or [])
-    if "mcp_servers" in given:
-        agent["mcp_servers"] = definitions.resolve_servers(params.mcp_servers or [])
-    if stored.state.status != "idle":
-        raise InvalidRequest(
-            f'agent: can only be updated while the session is idle; its status is "'
-            f'{stored.state.status}"'
-        )
-    definitions.check(agent, prefix="agent.")
-    support.refuse_agent(agent)
-    return agent
 
 
 async def archive(
@@ -436,7 +297,7 @@ async def delete(tx: WriteSession, workspace_id: str, session_id: str, intake: I
     return row.id
 
 
-def _check_metadata(bag: dict[str, str]) -> None:
+def check_metadata(bag: dict[str, str]) -> None:
     if (problem := metadata_problem(bag)) is not None:
         raise InvalidRequest(problem)
 

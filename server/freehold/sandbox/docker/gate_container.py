@@ -86,7 +86,7 @@ def attach_sandbox(
             cap_add=["NET_ADMIN", "NET_RAW"],
             security_opt=["no-new-privileges:true"],
             read_only=True,
-            tmpfs={"/tmp": "rw,noexec,nosuid,size=1m"},  # noqa: S108
+            tmpfs={"/tmp": "rw,noexec,nosuid,size=1m"},  # noqa: S108 - inside
             mem_limit="256m",
             pids_limit=32,
             log_config=LogConfig(type="json-file", config={"max-size": "64k"}),
@@ -121,7 +121,7 @@ def gate_options(network: str) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "security_opt": ["no-new-privileges:true"],
         "read_only": True,
-        "tmpfs": {"/tmp": "rw,noexec,nosuid,nodev,size=16m"},  # noqa: S108
+        "tmpfs": {"/tmp": "rw,noexec,nosuid,nodev,size=16m"},  # noqa: S108 - inside
         "mem_limit": _MEMORY,
         "memswap_limit": _MEMORY,
         "pids_limit": _PIDS,

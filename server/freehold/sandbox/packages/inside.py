@@ -113,7 +113,7 @@ def run(manager: str, argv: list[str]) -> None:
     """Run the program to its end; ends this one where it fails."""
     print("freehold: " + " ".join(argv), flush=True)
     try:
-        status = subprocess.run(  # noqa: S603
+        status = subprocess.run(  # noqa: S603 - a list of arguments, no shell
             argv, env=environment(manager), stdin=subprocess.DEVNULL, check=False
         ).returncode
     except OSError as error:
@@ -174,7 +174,7 @@ def finish() -> None:
 def _has(names: tuple[str, ...]) -> bool:
     """Whether Debian's archive has these packages."""
     show = ["apt-cache", "show", "--quiet", "--", *names]
-    found = subprocess.run(show, capture_output=True, check=False)  # noqa: S603
+    found = subprocess.run(show, capture_output=True, check=False)  # noqa: S603 - as above
     return found.returncode == 0
 
 
