@@ -293,6 +293,14 @@ class Settings(BaseSettings):
         description="Days for which what was fetched of a repository is kept in the data directory "
         "when no session asks for it.",
     )
+    work_lease: int = Field(
+        default=300,
+        ge=1,
+        le=600,
+        description="Seconds after which a worker of a self-hosted environment that gave no sign "
+        "of life is taken for dead, and another gets its session. Workers may wish for another "
+        "time, of 600 seconds at most.",
+    )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
         description="Keys that clients must present, separated by commas. None: on loopback any "

@@ -27,6 +27,8 @@ from freehold.api.sessions.routes import router as sessions
 from freehold.api.skills.routes import router as skills
 from freehold.api.threads.routes import router as threads
 from freehold.api.vaults.routes import router as vaults
+from freehold.api.work.routes import router as work
+from freehold.api.workers import WorkerAccess
 
 __all__ = ["ApiServices", "install"]
 
@@ -48,6 +50,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
         session_resources,
         agents,
         environments,
+        work,
         vaults,
         files,
         memory_stores,
@@ -62,6 +65,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
     app.add_middleware(
         Gate,
         keys=auth.Keys(services.settings.api_keys),
+        access=WorkerAccess(services.database, services.clock),
         organization_id=auth.organization_id(services.settings.resolved_database_url),
         mint=services.clock.mint,
         file_bytes=services.settings.file_max_mb << 20,

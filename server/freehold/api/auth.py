@@ -39,13 +39,14 @@ class Keys:
         if not self._digests:
             return self._id(_digest(""))
         for candidate in (key, bearer):
-            if self._knows(candidate):
+            if self.knows(candidate):
                 return self._id(_digest(candidate))
         raise Unauthenticated(
             "invalid x-api-key" if key else "Invalid bearer token", should_retry=False
         )
 
-    def _knows(self, candidate: str) -> bool:
+    def knows(self, candidate: str) -> bool:
+        """Whether it is one of the configured keys."""
         if not candidate:
             return False
         digest = _digest(candidate)

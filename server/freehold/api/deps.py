@@ -9,6 +9,7 @@ from typing import Protocol, cast
 from starlette.requests import Request
 
 from freehold.api.sse import Streams
+from freehold.api.workers import Worker
 from freehold.core.catalog import Catalog
 from freehold.core.events import ClientEvent, Json, SessionError, SessionUpdated
 from freehold.core.state import SessionState
@@ -47,9 +48,15 @@ class Intake(Protocol):
         ...
 
     async def send(
-        self, tx: Transaction, session_id: str, events: Sequence[ClientEvent]
+        self,
+        tx: Transaction,
+        session_id: str,
+        events: Sequence[ClientEvent],
+        *,
+        from_worker: bool = False,
     ) -> list[Json]:
-        """Take a client's events; their echoes. Raises :class:`~freehold.errors.ApiError`."""
+        """Take a client's events, or a worker's; their echoes. Raises
+        :class:`~freehold.errors.ApiError`."""
         ...
 
     async def archive(self, tx: Transaction, session_id: str) -> None:
@@ -135,5 +142,10 @@ def workspace_id(request: Request) -> str:
 
 
 def api_key_id(request: Request) -> str:
-    """Which of the server's keys the caller used."""
+    """Which of the server's keys the caller used; a worker's own, if it is one."""
     return cast(str, request.state.api_key_id)
+
+
+def worker(request: Request) -> Worker | None:
+    """The worker of a self-hosted environment that asks, if it is one."""
+    return cast("Worker | None", request.state.worker)

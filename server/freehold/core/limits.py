@@ -22,6 +22,7 @@ EVENTS_PAGE_DEFAULT = 100
 EVENTS_PAGE_MAX = 1000
 THREADS_PAGE_MAX = 1000
 MODELS_PAGE_MAX = 1000
+WORK_PAGE_MAX = 1000
 """Spec 1.8; for sessions and events the choices of spec 25, number 8."""
 
 AGENT_NAME = 256

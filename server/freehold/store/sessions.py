@@ -133,6 +133,19 @@ async def state(session: ReadSession, workspace_id: str, session_id: str) -> Ses
     return None if text is None else codec.load_state(text)
 
 
+async def living(session: ReadSession, workspace_id: str, environment_id: str) -> int:
+    """How many sessions on an environment are not over."""
+    count = await session.scalar(
+        sa.select(sa.func.count()).where(
+            _S.environment_id == environment_id,
+            _S.workspace_id == workspace_id,
+            _S.deleted_at.is_(None),
+            _S.status != "terminated",
+        )
+    )
+    return int(count or 0)
+
+
 async def page(
     session: ReadSession,
     workspace_id: str,

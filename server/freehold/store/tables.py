@@ -390,3 +390,57 @@ session_checkpoints = sa.Table(
     # When the first checkpoint of these files was taken; they are kept so long after it.
     sa.Column("began_at", Moment, nullable=False, index=True),
 )
+
+# Self-hosted environments: an item a session, and the keys of workers.
+work = sa.Table(
+    "work",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("environment_id", sa.String(64), nullable=False),
+    sa.Column("session_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("available_at", Moment, nullable=False),
+    sa.Column("ttl", sa.Integer, nullable=False),
+    sa.Column("offered_at", Moment),
+    sa.Column("acknowledged_at", Moment),
+    sa.Column("latest_heartbeat_at", Moment),
+    sa.Column("stop_requested_at", Moment),
+    sa.Column("stopped_at", Moment),
+    sa.Column("lease_until", Moment),
+    sa.Column("wanted", sa.Boolean, nullable=False),
+    sa.Column("held", sa.Boolean, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    # Digests of the tokens that the newest poll handed out with it, and the one before.
+    sa.Column("token", sa.String(64), index=True),
+    sa.Column("previous_token", sa.String(64), index=True),
+    sa.Index(None, "environment_id", "state", "started_at"),
+    sa.Index(None, "environment_id", "created_at", "id"),
+)
+
+work_pollers = sa.Table(
+    "work_pollers",
+    metadata,
+    sa.Column("environment_id", sa.String(64), primary_key=True),
+    sa.Column("worker_id", sa.String(256), primary_key=True),
+    sa.Column("polled_at", Moment, nullable=False),
+)
+
+environment_keys = sa.Table(
+    "environment_keys",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("environment_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False, unique=True),
+    # What is shown of it in lists: its last characters.
+    sa.Column("hint", sa.String(8), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Column("revoked_at", Moment),
+    sa.Index(None, "workspace_id", "environment_id", "created_at", "id"),
+)

@@ -13,6 +13,7 @@ from freehold.api.environments.schemas import (
     DeletedEnvironment,
     Environment,
     EnvironmentCreateParams,
+    EnvironmentDeleteQuery,
     EnvironmentListQuery,
     EnvironmentPage,
     EnvironmentUpdateParams,
@@ -67,11 +68,20 @@ async def update_environment(request: Request, environment_id: str) -> Response:
     return responses.shown(service.shown(environment))
 
 
-@router.delete("/{environment_id}", **operation("Delete an environment", DeletedEnvironment))
+@router.delete(
+    "/{environment_id}",
+    **operation(
+        "Delete an environment", DeletedEnvironment, query=EnvironmentDeleteQuery, conflict=True
+    ),
+)
 async def delete_environment(request: Request, environment_id: str) -> Response:
-    """Sessions on it go on."""
-    async with services(request).database.write() as tx:
-        await service.delete(tx, workspace_id(request), environment_id)
+    """Sessions on it go on. A self-hosted one that has some is only deleted with `force=true`."""
+    query = requests.query(request, EnvironmentDeleteQuery)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        await service.delete(
+            tx, workspace_id(request), environment_id, behind.clock, force=query.force
+        )
     return responses.shown(DeletedEnvironment(id=environment_id, type="environment_deleted"))
 
 

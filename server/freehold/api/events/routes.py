@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from freehold.api import requests, responses
-from freehold.api.deps import services, workspace_id
+from freehold.api.deps import services, worker, workspace_id
 from freehold.api.events import service
 from freehold.api.events.schemas import (
     EventListQuery,
@@ -41,6 +41,7 @@ async def send_events(request: Request, session_id: str) -> Response:
             params,
             intake=behind.intake,
             clock=behind.clock,
+            from_worker=worker(request) is not None,
         )
     return responses.json({"data": echoes})
 

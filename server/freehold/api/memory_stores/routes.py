@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from freehold.api import betas, openapi, requests, responses
-from freehold.api.deps import api_key_id, services, workspace_id
+from freehold.api.deps import api_key_id, services, worker, workspace_id
 from freehold.api.memory_stores import memories, service, versions
 from freehold.api.memory_stores.schemas import (
     BasicViewQuery,
@@ -49,6 +49,9 @@ def _operation(summary: str, answer: type[BaseModel], **more: Any) -> dict[str, 
 
 
 def _caller(request: Request) -> Actor:
+    serving = worker(request)
+    if serving is not None and serving.session_id is not None:
+        return Actor("session_actor", serving.session_id)
     return Actor("api_actor", api_key_id(request))
 
 

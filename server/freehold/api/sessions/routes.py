@@ -39,6 +39,7 @@ async def create_session(request: Request) -> Response:
             catalog=behind.catalog,
             sandboxes=behind.sandboxes,
             workshop=Workshop(behind.files, behind.sealer, behind.clock, behind.settings.git_hosts),
+            work_ttl=behind.settings.work_lease,
         )
     return responses.shown(service.shown(row, resources, behind.clock.now()))
 

@@ -26,15 +26,24 @@ from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem
 from freehold.core.networking import blocked_mcp_servers
 from freehold.core.usage import render_budget, render_stats, render_usage
+from freehold.core.work import DEFAULT_TTL, enqueued
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import SandboxProvider
-from freehold.store import credentials, session_resources, sessions, skill_source, vaults
+from freehold.store import (
+    credentials,
+    session_resources,
+    sessions,
+    skill_source,
+    vaults,
+    work,
+)
 from freehold.store.credentials import CredentialRow
 from freehold.store.session_resources import ResourceRow
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
+from freehold.store.work_rows import WorkRow
 
 LIST = "sessions"
 _OLD_PREFIX = "session_"
@@ -77,6 +86,7 @@ async def create(
     catalog: Catalog,
     sandboxes: SandboxProvider,
     workshop: Workshop,
+    work_ttl: int = DEFAULT_TTL,
 ) -> tuple[SessionRow, list[ResourceRow]]:
     """Start a session, with its resources, and its first events if there are any.
 
@@ -99,8 +109,9 @@ async def create(
     wanted = params.resources or []
     check_environment(environment.id, environment.config, wanted)
     support.refuse_environment(environment.id, environment.config, sandboxes)
-    support.refuse_resources(wanted, sandboxes)
-    support.refuse_skills(agent, sandboxes)
+    support.refuse_resources(environment.config, wanted, sandboxes)
+    if environment.config["type"] == "cloud":
+        support.refuse_skills(agent, sandboxes)
     if (problem := blocked_mcp_servers(agent, environment.config)) is not None:
         raise InvalidRequest(problem)
     budget = None
@@ -143,6 +154,17 @@ async def create(
         vault_ids=spec.vault_ids,
     )
     await sessions.insert(tx, row)
+    if environment.config["type"] == "self_hosted":
+        item = WorkRow(
+            id=clock.mint("work"),
+            workspace_id=workspace_id,
+            environment_id=environment.id,
+            session_id=row.id,
+            metadata={},
+            created_at=now,
+            work=enqueued(now, work_ttl),
+        )
+        await work.insert(tx, item)
     owner = Owner(workspace_id, row.id, agent, environment.id, environment.config)
     resources = await attach(tx, owner, wanted, workshop)
     await skill_source.pin(tx, workspace_id, row.id, agent["skills"])
