@@ -1,4 +1,4 @@
-"""Self-hosted environments: work items, who polls for them, and the keys of workers."""
+"""Self-hosted environments: work items, and who polls for them."""
 
 from __future__ import annotations
 
@@ -55,28 +55,8 @@ def upgrade() -> None:
         sa.Column("polled_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("environment_id", "worker_id", name=op.f("pk_work_pollers")),
     )
-    op.create_table(
-        "environment_keys",
-        sa.Column("id", sa.String(length=64), nullable=False),
-        sa.Column("workspace_id", sa.String(length=64), nullable=False),
-        sa.Column("environment_id", sa.String(length=64), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("digest", sa.String(length=64), nullable=False),
-        sa.Column("hint", sa.String(length=8), nullable=False),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("expires_at", sa.BigInteger(), nullable=True),
-        sa.Column("revoked_at", sa.BigInteger(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_environment_keys")),
-        sa.UniqueConstraint("digest", name=op.f("uq_environment_keys_digest")),
-    )
-    op.create_index(
-        op.f("ix_environment_keys_workspace_id_environment_id_created_at_id"),
-        "environment_keys",
-        ["workspace_id", "environment_id", "created_at", "id"],
-    )
 
 
 def downgrade() -> None:
-    op.drop_table("environment_keys")
     op.drop_table("work_pollers")
     op.drop_table("work")

@@ -56,6 +56,7 @@ from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.file_library import FileLibrary
+from freehold.store.keys import KeyDesk
 from freehold.store.memory_copies import SqlMemoryCopies
 from freehold.store.memory_files import SqlMemoryFiles
 from freehold.store.outputs import SqlOutputs
@@ -166,6 +167,7 @@ def create_app(
     )
     checkpoints = SqlCheckpoints(database, blobs, clock, timedelta(days=settings.sandbox_keep_days))
     relay = model if isinstance(model, Relay) else None
+    keys = KeyDesk(database, clock)
     web = web or build_web(settings, relay)
     variables = VaultVariables(SqlVariables(database, sealer), sandboxes)
     egress = Egress([variables, RepositoryGrants(tokens, settings.git_hosts)], sandboxes)
@@ -184,6 +186,7 @@ def create_app(
         sealer=sealer,
         validator=CredentialValidator(keyring, HttpMcpProber(http)),
         files=files,
+        keys=keys,
     )
     fetching = RepositoryFetching(repositories)
     found_skills = RepositorySkillFinder(
@@ -232,6 +235,7 @@ def create_app(
         timers=timers,
         upkeep=upkeep,
         services=services,
+        keys=keys,
         blobs=blobs,
         # In the order in which they are closed.
         parts=(
@@ -244,6 +248,7 @@ def create_app(
             model,
             files,
             blobs,
+            keys,
             database,
         ),
     )

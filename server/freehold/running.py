@@ -18,6 +18,7 @@ from freehold.harness.driver import Driver
 from freehold.ports.blobs import BlobStore
 from freehold.ports.sandbox import SandboxProvider
 from freehold.store.event_log import SqlEventLog
+from freehold.store.keys import KeyDesk
 from freehold.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Running:
     timers: Timers
     upkeep: Upkeep
     services: ApiServices
+    keys: KeyDesk
     blobs: BlobStore
     parts: Sequence[Part]
     """In the order in which they are closed; what others stand on comes last."""
@@ -79,6 +81,7 @@ class Running:
             "dispatcher": self.dispatcher.serve(self.driver.wake),
             "timers": self.timers.run(),
             "upkeep": self.upkeep.run(),
+            "keys": self.keys.run(),
         }
         if self.driver.keeper is not None:
             work["keeper"] = self.driver.keeper.run()

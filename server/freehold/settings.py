@@ -303,7 +303,8 @@ class Settings(BaseSettings):
     )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
-        description="Keys that clients must present, separated by commas. None: on loopback any "
+        description="Keys that clients must present, separated by commas; they work in the "
+        "default workspace, beside those of `freehold keys create`. With neither, on loopback any "
         "non-empty key is taken.",
     )
     secret_key: SecretStr | None = Field(

@@ -20,9 +20,8 @@ from freehold.core.fold import fold
 from freehold.core.state import SessionState
 from freehold.core.work import acknowledged, beaten, enqueued, stopped
 from freehold.dispatch.clock import SystemClock
-from freehold.store import environment_keys, tables, work
+from freehold.store import tables, work
 from freehold.store.database import Database
-from freehold.store.environment_keys import PREFIX, digest
 from freehold.store.event_log import SqlEventLog
 from freehold.store.work_rows import WorkRow
 
@@ -142,28 +141,6 @@ async def test_what_is_given_up_is_not_handed_out_too_early(database: Database, 
         await work.save(tx, replace(row, work=tired))
     assert await claim(database, own, ahead=5) is None
     assert await claim(database, own, ahead=8) is not None
-
-
-async def test_keys(database: Database, own: str) -> None:
-    async with database.write() as tx:
-        row, text = await environment_keys.mint(tx, WORKSPACE, own, "k", clock=CLOCK)
-        await environment_keys.mint(tx, WORKSPACE, "env_2", "other", clock=CLOCK)
-    assert text.startswith(PREFIX)
-    assert text.endswith(row.hint)
-    async with database.read() as session:
-        assert await environment_keys.of_digest(session, digest(text)) == row
-        assert await environment_keys.of_digest(session, digest(text[:-1])) is None
-        assert await environment_keys.listed(session, WORKSPACE, own) == [row]
-        assert row in await environment_keys.listed(session, WORKSPACE)
-        assert await environment_keys.listed(session, "wrkspc_2") == []
-    async with database.write() as tx:
-        assert not await environment_keys.revoke(tx, "wrkspc_2", row.id, CLOCK.now())
-        assert await environment_keys.revoke(tx, WORKSPACE, row.id, CLOCK.now())
-        assert not await environment_keys.revoke(tx, WORKSPACE, row.id, CLOCK.now())
-    async with database.read() as session:
-        gone = await environment_keys.of_digest(session, digest(text))
-    assert gone is not None
-    assert not gone.usable(CLOCK.now())
 
 
 @pytest.mark.parametrize("worker", ["a", "a" * 256, "wörker 🙂"])

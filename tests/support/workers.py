@@ -7,6 +7,7 @@ import functools
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 import pytest
 from anthropic import Anthropic, AsyncAnthropic
 
+from freehold.core.keys import ENVIRONMENT_LIFETIME, Scope
 from freehold.core.workspaces import DEFAULT_WORKSPACE
 from freehold.dispatch.clock import SystemClock
-from freehold.store import environment_keys
+from freehold.store import keys
 from freehold.store.database import Database
 from tests.support.running import Served
 from tests.support.typescript import HERE, installed_node
@@ -36,7 +38,7 @@ def served_database(served: Served) -> str:
 
 
 def mint_key(
-    url: str, environment_id: str, lifetime: timedelta | None = environment_keys.LIFETIME
+    url: str, environment_id: str, lifetime: timedelta | None = ENVIRONMENT_LIFETIME
 ) -> tuple[str, str]:
     """A key for an environment, and its id."""
 
@@ -44,15 +46,14 @@ def mint_key(
         database = Database(url)
         try:
             async with database.write() as tx:
-                row, text = await environment_keys.mint(
+                clock = SystemClock()
+                minted = await keys.mint(
                     tx,
-                    DEFAULT_WORKSPACE,
-                    environment_id,
-                    "test",
-                    clock=SystemClock(),
-                    lifetime=lifetime,
+                    clock,
+                    Scope("environment", DEFAULT_WORKSPACE, environment_id),
+                    expires_at=None if lifetime is None else clock.now() + lifetime,
                 )
-            return text, row.id
+            return minted.text, minted.row.id
         finally:
             await database.close()
 
@@ -66,8 +67,9 @@ def revoke_key(url: str, key_id: str) -> None:
         database = Database(url)
         try:
             async with database.write() as tx:
-                clock = SystemClock()
-                assert await environment_keys.revoke(tx, DEFAULT_WORKSPACE, key_id, clock.now())
+                row = await keys.get(tx, key_id)
+                assert row is not None
+                await keys.update(tx, replace(row, status="archived"))
         finally:
             await database.close()
 

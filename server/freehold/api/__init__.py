@@ -19,9 +19,11 @@ from freehold.api.files.routes import router as files
 from freehold.api.gate import Gate
 from freehold.api.health.routes import router as health
 from freehold.api.health.service import Watch
+from freehold.api.idempotency import Idempotency
 from freehold.api.memory_stores.routes import router as memory_stores
 from freehold.api.messages.routes import router as messages
 from freehold.api.models.routes import router as models
+from freehold.api.organization.routes import router as organization
 from freehold.api.session_resources.routes import router as session_resources
 from freehold.api.sessions.routes import router as sessions
 from freehold.api.skills.routes import router as skills
@@ -57,15 +59,23 @@ def install(app: FastAPI, services: ApiServices) -> None:
         skills,
         messages,
         models,
+        organization,
         health,
     ):
         app.include_router(router)
     errors.install(app)
     app.openapi = lambda: openapi.build(app)  # type: ignore[method-assign]
+    # The one that is added last is the outer one.
+    app.add_middleware(
+        Idempotency,
+        database=services.database,
+        sealer=services.sealer,
+        clock=services.clock,
+    )
     app.add_middleware(
         Gate,
-        keys=auth.Keys(services.settings.api_keys),
-        access=WorkerAccess(services.database, services.clock),
+        keys=auth.Keys(services.settings.api_keys, services.keys),
+        access=WorkerAccess(services.database, services.keys, services.clock),
         organization_id=auth.organization_id(services.settings.resolved_database_url),
         mint=services.clock.mint,
         file_bytes=services.settings.file_max_mb << 20,

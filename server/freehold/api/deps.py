@@ -12,6 +12,7 @@ from freehold.api.sse import Streams
 from freehold.api.workers import Worker
 from freehold.core.catalog import Catalog
 from freehold.core.events import ClientEvent, Json, SessionError, SessionUpdated
+from freehold.core.keys import Principal
 from freehold.core.state import SessionState
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
@@ -23,6 +24,7 @@ from freehold.settings import Settings
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader
 from freehold.store.file_library import FileLibrary
+from freehold.store.keys import KeyDesk
 from freehold.store.sealing import Sealer
 
 
@@ -121,6 +123,8 @@ class ApiServices:
     validator: Validator
     egress: Egress
     files: FileLibrary
+    keys: KeyDesk
+    """Who has the keys that the server issued."""
     catalog: Catalog = field(default_factory=Catalog)
     """What models can do and cost."""
     relay: Relay | None = None
@@ -142,8 +146,13 @@ def workspace_id(request: Request) -> str:
 
 
 def api_key_id(request: Request) -> str:
-    """Which of the server's keys the caller used; a worker's own, if it is one."""
+    """The id of the key that the caller used; a worker's own, if it is one."""
     return cast(str, request.state.api_key_id)
+
+
+def principal(request: Request) -> Principal:
+    """Who the caller is, by its key."""
+    return cast(Principal, request.state.principal)
 
 
 def worker(request: Request) -> Worker | None:

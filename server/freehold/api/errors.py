@@ -12,10 +12,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
-from freehold.api import responses
+from freehold.api import reach, responses
 from freehold.errors import ApiError, MethodNotAllowed, NotFound
 
 INTERNAL = "Internal server error"
+NO_SUCH_METHOD = (
+    "Not found: of the organization's methods this server has those of workspaces and API keys, "
+    "since it has no users, invites, roles or bills."
+)
 
 
 def envelope(error_type: str, message: str, details: Any, request_id: str | None) -> dict[str, Any]:
@@ -51,6 +55,8 @@ async def _from_router(request: Request, raised: Exception) -> Response:
         answer = render(MethodNotAllowed("Method Not Allowed"), request_id)
         answer.headers["allow"] = ", ".join(allowed_methods(request))
         return answer
+    if reach.is_organization(request.url.path):
+        return render(NotFound(NO_SUCH_METHOD, should_retry=False), request_id)
     return render(NotFound("Not found", should_retry=False), request_id)
 
 

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from freehold import telemetry
-from freehold.api import auth, betas, errors, workers
+from freehold.api import auth, betas, errors, reach, workers
 from freehold.core import limits
 from freehold.errors import ApiError, RequestTooLarge
 
@@ -98,20 +98,28 @@ class Gate:
                 named.append(value.decode("latin-1"))
             elif name in (b"x-api-key", b"authorization", b"anthropic-workspace-id"):
                 single[name] = value.decode("latin-1")
+        path: str = scope["path"]
         x_api_key, authorization = single.get(b"x-api-key"), single.get(b"authorization")
         worker: workers.Worker | None = None
         token = workers.token_of(x_api_key, authorization)
         if token is not None and self._access is not None and not self._keys.knows(token):
-            worker = await self._access.admit(token, scope["method"], scope["path"])
-            key_id = worker.credential_id
+            worker = await self._access.admit(token, scope["method"], path)
+            principal = worker.principal
         else:
-            key_id = self._keys.check(x_api_key, authorization)
-        workspace_id = auth.workspace(single.get(b"anthropic-workspace-id"))
-        if worker is not None:
-            workspace_id = worker.workspace_id
-        scope["state"] |= {"api_key_id": key_id, "workspace_id": workspace_id, "worker": worker}
-        answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
-        betas.check(scope["path"], named)
+            principal = await self._keys.check(x_api_key, authorization)
+        workspace_id = await self._keys.workspace(
+            principal, single.get(b"anthropic-workspace-id"), path
+        )
+        scope["state"] |= {
+            "principal": principal,
+            "api_key_id": principal.key_id,
+            "workspace_id": workspace_id,
+            "worker": worker,
+        }
+        if not reach.is_organization(path):
+            answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
+        reach.check(principal, path)
+        betas.check(path, named)
 
 
 def _is_api(path: str) -> bool:

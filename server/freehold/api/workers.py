@@ -17,11 +17,12 @@ import orjson
 import sqlalchemy as sa
 
 from freehold.core.ids import is_id
+from freehold.core.keys import ENVIRONMENT_PREFIX, Principal, digest
 from freehold.errors import ApiError, NotFound, PermissionDenied, Unauthenticated
 from freehold.ports.clock import Clock
-from freehold.store import environment_keys, session_resources, work
+from freehold.store import session_resources, work
 from freehold.store.database import Database
-from freehold.store.environment_keys import digest
+from freehold.store.keys import KeyDesk
 from freehold.store.tables import sessions
 from freehold.store.units import ReadSession
 
@@ -42,6 +43,17 @@ class Worker:
     session_id: str | None = None
     """The one session that a token is for; ``None``: an environment's key."""
 
+    @property
+    def principal(self) -> Principal:
+        """The worker as any other caller."""
+        return Principal(
+            kind="environment" if self.session_id is None else "session",
+            key_id=self.credential_id,
+            workspace_id=self.workspace_id,
+            environment_id=self.environment_id,
+            session_id=self.session_id,
+        )
+
 
 def new_token() -> tuple[str, str]:
     """A token for an item, and its digest."""
@@ -61,7 +73,7 @@ def token_of(x_api_key: str | None, authorization: str | None) -> str | None:
     text = text.strip()
     if (x_api_key or "").strip() or scheme.lower() != "bearer":
         return None
-    return text if text.startswith((environment_keys.PREFIX, TOKEN_PREFIX)) else None
+    return text if text.startswith((ENVIRONMENT_PREFIX, TOKEN_PREFIX)) else None
 
 
 _WORK = re.compile(r"/v1/environments/([^/]+)/work(?:/([^/]+)(?:/(ack|heartbeat|stop))?)?")
@@ -74,8 +86,9 @@ _FILE = re.compile(r"/v1/files/([^/]+)/content")
 class WorkerAccess:
     """Lets workers in where they may be."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, keys: KeyDesk, clock: Clock) -> None:
         self._database = database
+        self._keys = keys
         self._clock = clock
 
     async def admit(self, token: str, method: str, path: str) -> Worker:
@@ -86,23 +99,19 @@ class WorkerAccess:
             PermissionDenied: it does not reach this.
             NotFound: what it names is not there, or not for this worker.
         """
+        of_key = token.startswith(ENVIRONMENT_PREFIX)
+        worker = await self._of_key(token) if of_key else None
         async with self._database.read() as session:
-            if token.startswith(environment_keys.PREFIX):
-                worker = await self._of_key(session, token)
-            else:
+            if worker is None:
                 worker = await self._of_token(session, token)
             await _check(session, worker, method, path)
         return worker
 
-    async def _of_key(self, session: ReadSession, token: str) -> Worker:
-        key = await environment_keys.of_digest(session, digest(token))
-        if key is None:
+    async def _of_key(self, token: str) -> Worker:
+        found = await self._keys.check(token)
+        if found is None or found.workspace_id is None or found.environment_id is None:
             raise _unknown()
-        if key.revoked_at is not None:
-            raise Unauthenticated("OAuth access token has been revoked.", should_retry=False)
-        if not key.usable(self._clock.now()):
-            raise Unauthenticated("OAuth access token has expired.", should_retry=False)
-        return Worker(key.workspace_id, key.environment_id, key.id)
+        return Worker(found.workspace_id, found.environment_id, found.key_id)
 
     async def _of_token(self, session: ReadSession, token: str) -> Worker:
         now = self._clock.now()

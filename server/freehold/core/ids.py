@@ -17,7 +17,6 @@ _TIME_BITS = 56
 Prefix = Literal[
     "agent", "env", "sesn", "sevt", "sthr", "sesrsc", "outc", "req", "vlt", "vcrd", "wrkspc",
     "memstore", "mem", "memver", "skill", "skver", "file", "depl", "drun", "work", "apikey",
-    "envkey",
 ]  # fmt: skip
 
 _BODY = re.compile(rf"01[{ALPHABET}]{{{BODY_LENGTH}}}")

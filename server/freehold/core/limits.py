@@ -115,3 +115,10 @@ SKILLS_PAGE_MAX = 1000
 paths and the length of the frontmatter are ours."""
 REPOSITORY_SKILLS = 100
 """Skills of a session's repositories that the model is told of; ours."""
+
+API_KEY_NAME = 500
+"""Inferred; the SDK has no limit."""
+TAGS = 50
+"""Of a workspace. Inferred, as the lengths are: the metadata's."""
+ORGANIZATION_PAGE_MAX = 1_000
+"""Workspaces and API keys on a page (the SDK's texts)."""

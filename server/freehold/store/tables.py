@@ -41,6 +41,39 @@ class Moment(sa.types.TypeDecorator[datetime]):
         return None if value is None else times.from_micros(value)
 
 
+workspaces = sa.Table(
+    "workspaces",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("display_color", sa.String(16), nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "created_at", "id"),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    # The part by which a key is found, and the SHA-256 of all of it.
+    sa.Column("lookup", sa.String(64), nullable=False, unique=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("hint", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    # None: an admin's.
+    sa.Column("workspace_id", sa.String(64), sa.ForeignKey("workspaces.id")),
+    # No foreign key: a worker's key outlives its environment, and then finds nothing.
+    sa.Column("environment_id", sa.String(64)),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Column("last_used_at", Moment),
+    sa.Index(None, "created_at", "id"),
+)
+
 agents = sa.Table(
     "agents",
     metadata,
@@ -391,7 +424,19 @@ session_checkpoints = sa.Table(
     sa.Column("began_at", Moment, nullable=False, index=True),
 )
 
-# Self-hosted environments: an item a session, and the keys of workers.
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("workspace_id", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    # SHA-256 of the request.
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    # The ciphertext of the answer (store.sealing).
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False, index=True),
+)
+
+# Self-hosted environments: an item a session.
 work = sa.Table(
     "work",
     metadata,
@@ -427,20 +472,4 @@ work_pollers = sa.Table(
     sa.Column("environment_id", sa.String(64), primary_key=True),
     sa.Column("worker_id", sa.String(256), primary_key=True),
     sa.Column("polled_at", Moment, nullable=False),
-)
-
-environment_keys = sa.Table(
-    "environment_keys",
-    metadata,
-    sa.Column("id", sa.String(64), primary_key=True),
-    sa.Column("workspace_id", sa.String(64), nullable=False),
-    sa.Column("environment_id", sa.String(64), nullable=False),
-    sa.Column("name", sa.Text, nullable=False),
-    sa.Column("digest", sa.String(64), nullable=False, unique=True),
-    # What is shown of it in lists: its last characters.
-    sa.Column("hint", sa.String(8), nullable=False),
-    sa.Column("created_at", Moment, nullable=False),
-    sa.Column("expires_at", Moment),
-    sa.Column("revoked_at", Moment),
-    sa.Index(None, "workspace_id", "environment_id", "created_at", "id"),
 )

@@ -18,6 +18,7 @@ from freehold.api.environments.schemas import (
     EnvironmentPage,
     EnvironmentUpdateParams,
 )
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.validation import Dialect
 
@@ -33,7 +34,7 @@ async def create_environment(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         environment = await service.create(tx, workspace_id(request), params, behind.clock)
-    return responses.shown(service.shown(environment))
+        return await kept(request, tx, responses.shown(service.shown(environment)))
 
 
 @router.get("", **operation("List environments", EnvironmentPage, query=EnvironmentListQuery))
@@ -65,7 +66,7 @@ async def update_environment(request: Request, environment_id: str) -> Response:
         environment = await service.update(
             tx, workspace_id(request), environment_id, params, behind.clock
         )
-    return responses.shown(service.shown(environment))
+        return await kept(request, tx, responses.shown(service.shown(environment)))
 
 
 @router.delete(
@@ -92,4 +93,4 @@ async def archive_environment(request: Request, environment_id: str) -> Response
     behind = services(request)
     async with behind.database.write() as tx:
         environment = await service.archive(tx, workspace_id(request), environment_id, behind.clock)
-    return responses.shown(service.shown(environment))
+        return await kept(request, tx, responses.shown(service.shown(environment)))

@@ -18,6 +18,7 @@ from freehold.api.events.schemas import (
     EventStreamQuery,
     SentEvents,
 )
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.sessions.service import normalise
 from freehold.api.sse import EventStream
@@ -43,7 +44,7 @@ async def send_events(request: Request, session_id: str) -> Response:
             clock=behind.clock,
             from_worker=worker(request) is not None,
         )
-    return responses.json({"data": echoes})
+        return await kept(request, tx, responses.json({"data": echoes}))
 
 
 @router.get("", **operation("List events", EventPage, query=EventListQuery))

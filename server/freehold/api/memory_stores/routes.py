@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from freehold.api import betas, openapi, requests, responses
 from freehold.api.deps import api_key_id, services, worker, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.memory_stores import memories, service, versions
 from freehold.api.memory_stores.schemas import (
     BasicViewQuery,
@@ -62,7 +63,7 @@ async def create_store(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         store = await service.create(tx, workspace_id(request), params, behind.clock)
-    return responses.shown(service.shown(store))
+        return await kept(request, tx, responses.shown(service.shown(store)))
 
 
 @router.get("", **_operation("List memory stores", MemoryStorePage, query=MemoryStoreListQuery))
@@ -93,7 +94,7 @@ async def update_store(request: Request, memory_store_id: str) -> Response:
         store = await service.update(
             tx, workspace_id(request), memory_store_id, params, behind.clock
         )
-    return responses.shown(service.shown(store))
+        return await kept(request, tx, responses.shown(service.shown(store)))
 
 
 @router.delete(_STORE, **_operation("Delete a memory store", DeletedMemoryStore))
@@ -111,7 +112,7 @@ async def archive_store(request: Request, memory_store_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         store = await service.archive(tx, workspace_id(request), memory_store_id, behind.clock)
-    return responses.shown(service.shown(store))
+        return await kept(request, tx, responses.shown(service.shown(store)))
 
 
 @router.post(
@@ -134,7 +135,9 @@ async def create_memory(request: Request, memory_store_id: str) -> Response:
             actor=_caller(request),
             clock=behind.clock,
         )
-    return responses.shown(memories.shown(row, full=query.view == "full"))
+        return await kept(
+            request, tx, responses.shown(memories.shown(row, full=query.view == "full"))
+        )
 
 
 @router.get(_MEMORIES, **_operation("List memories", MemoryPage, query=MemoryListQuery))
@@ -180,7 +183,9 @@ async def update_memory(request: Request, memory_store_id: str, memory_id: str) 
             actor=_caller(request),
             clock=behind.clock,
         )
-    return responses.shown(memories.shown(row, full=query.view == "full"))
+        return await kept(
+            request, tx, responses.shown(memories.shown(row, full=query.view == "full"))
+        )
 
 
 @router.delete(
@@ -248,4 +253,4 @@ async def redact_version(
             actor=_caller(request),
             clock=behind.clock,
         )
-    return responses.shown(versions.shown(row, full=True))
+        return await kept(request, tx, responses.shown(versions.shown(row, full=True)))

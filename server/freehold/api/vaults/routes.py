@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from freehold.api import requests, responses
 from freehold.api.deps import services, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.vaults import credentials, service
 from freehold.api.vaults.schemas import (
@@ -35,7 +36,7 @@ async def create_vault(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         vault = await service.create(tx, workspace_id(request), params, behind.clock)
-    return responses.shown(service.shown(vault))
+        return await kept(request, tx, responses.shown(service.shown(vault)))
 
 
 @router.get("", **operation("List vaults", VaultPage, query=VaultListQuery))
@@ -62,7 +63,7 @@ async def update_vault(request: Request, vault_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         vault = await service.update(tx, workspace_id(request), vault_id, params, behind.clock)
-    return responses.shown(service.shown(vault))
+        return await kept(request, tx, responses.shown(service.shown(vault)))
 
 
 @router.delete("/{vault_id}", **operation("Delete a vault", DeletedVault))
@@ -81,8 +82,9 @@ async def archive_vault(request: Request, vault_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         vault = await service.archive(tx, workspace_id(request), vault_id, behind.clock)
+        answer = await kept(request, tx, responses.shown(service.shown(vault)))
     await behind.egress.vault_changed(vault.id)
-    return responses.shown(service.shown(vault))
+    return answer
 
 
 @router.post(
@@ -102,8 +104,9 @@ async def create_credential(request: Request, vault_id: str) -> Response:
             sealer=behind.sealer,
             clock=behind.clock,
         )
+        answer = await kept(request, tx, responses.shown(credentials.shown(row)))
     await behind.egress.vault_changed(row.vault_id)
-    return responses.shown(credentials.shown(row))
+    return answer
 
 
 @router.get(
@@ -146,8 +149,9 @@ async def update_credential(request: Request, vault_id: str, credential_id: str)
             sealer=behind.sealer,
             clock=behind.clock,
         )
+        answer = await kept(request, tx, responses.shown(credentials.shown(row)))
     await behind.egress.vault_changed(row.vault_id)
-    return responses.shown(credentials.shown(row))
+    return answer
 
 
 @router.delete(
@@ -174,8 +178,9 @@ async def archive_credential(request: Request, vault_id: str, credential_id: str
         row = await credentials.archive(
             tx, workspace_id(request), vault_id, credential_id, behind.clock
         )
+        answer = await kept(request, tx, responses.shown(credentials.shown(row)))
     await behind.egress.vault_changed(row.vault_id)
-    return responses.shown(credentials.shown(row))
+    return answer
 
 
 @router.post(

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from freehold.api import requests, responses
 from freehold.api.deps import services, worker, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.validation import Dialect
 from freehold.api.work import service
@@ -109,7 +110,7 @@ async def update_work(request: Request, environment_id: str, work_id: str) -> Re
             tx, workspace_id(request), environment_id, work_id, behind.clock, for_update=True
         )
         item = await service.update(tx, item, params)
-    return responses.shown(service.shown(item))
+        return await kept(request, tx, responses.shown(service.shown(item)))
 
 
 @router.post("/{work_id}/ack", **_operation("Acknowledge a work item", Work, conflict=True))
@@ -122,7 +123,7 @@ async def acknowledge_work(request: Request, environment_id: str, work_id: str) 
             tx, workspace_id(request), environment_id, work_id, behind.clock, for_update=True
         )
         item = await service.acknowledge(tx, item, behind.clock)
-    return responses.shown(service.shown(item))
+        return await kept(request, tx, responses.shown(service.shown(item)))
 
 
 @router.post(
@@ -139,7 +140,7 @@ async def heartbeat_work(request: Request, environment_id: str, work_id: str) ->
             tx, workspace_id(request), environment_id, work_id, behind.clock, for_update=True
         )
         beat = await service.heartbeat(tx, item, query, behind.clock)
-    return responses.shown(beat)
+        return await kept(request, tx, responses.shown(beat))
 
 
 @router.post("/{work_id}/stop", **_operation("Stop a work item", Work, body=WorkStopParams))
@@ -154,4 +155,4 @@ async def stop_work(request: Request, environment_id: str, work_id: str) -> Resp
         item = await service.stop(
             tx, item, params, behind.clock, by_worker=worker(request) is not None
         )
-    return responses.shown(service.shown(item))
+        return await kept(request, tx, responses.shown(service.shown(item)))

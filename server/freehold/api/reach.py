@@ -1,0 +1,27 @@
+"""What only admin keys reach. What workers reach is in :mod:`freehold.api.workers`."""
+
+from __future__ import annotations
+
+from freehold.core.keys import Principal
+from freehold.errors import PermissionDenied
+
+ORGANIZATION = "/v1/organizations"
+
+
+def is_organization(path: str) -> bool:
+    """Whether a path is the organization's, and no workspace's."""
+    return path == ORGANIZATION or path.startswith(ORGANIZATION + "/")
+
+
+def check(principal: Principal, path: str) -> None:
+    """Let a request through if its key reaches this far.
+
+    Raises:
+        PermissionDenied: an admin key is needed, and it is none.
+    """
+    if is_organization(path) and principal.kind not in {"open", "admin"}:
+        raise PermissionDenied(
+            "An admin key is required for the organization's methods; "
+            "`freehold keys create --admin` makes one.",
+            should_retry=False,
+        )
