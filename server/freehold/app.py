@@ -12,9 +12,11 @@ from datetime import timedelta
 from fastapi import FastAPI
 
 from freehold import __version__, api, tls
+from freehold.api.auth import organization_id
 from freehold.api.deps import ApiServices
 from freehold.blobs import build_blobs
 from freehold.core.addresses import parse_network
+from freehold.core.webhook_endpoints import url_problem
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
@@ -66,8 +68,11 @@ from freehold.store.session_resources import SqlRepositoryTokens
 from freehold.store.skill_source import DatabaseSkills
 from freehold.store.timers import SqlTimers
 from freehold.store.variables import SqlVariables
+from freehold.store.webhook_deliveries import SqlOutbox
+from freehold.store.webhook_endpoints import SqlWebhookEndpoints
 from freehold.upkeep import Upkeep
 from freehold.web.service import build_web
+from freehold.webhooks import Courier, HttpSender, WebhookNetwork
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +120,13 @@ def build_sealer(settings: Settings) -> Sealer:
     if settings.secret_key is not None:
         return Sealer.of_text(settings.secret_key.get_secret_value())
     return Sealer.of_file(settings.data_dir / KEY_FILE)
+
+
+def _check_webhooks(settings: Settings) -> None:
+    for endpoint in settings.webhooks:
+        problem = url_problem(endpoint.url, settings.resolved_webhook_networks)
+        if problem is not None:
+            raise ConfigurationError(f"FREEHOLD_WEBHOOKS: the url of {endpoint.name}: {problem}")
 
 
 def create_app(
@@ -224,11 +236,27 @@ def create_app(
         rules=_rules(settings),
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
+    _check_webhooks(settings)
+    endpoints = SqlWebhookEndpoints(database, sealer, clock)
+    courier = Courier(
+        SqlOutbox(database, sealer, timedelta(days=settings.webhook_patience_days)),
+        HttpSender(
+            WebhookNetwork(settings.resolved_webhook_networks),
+            trust,
+            clock,
+            organization_id(settings.resolved_database_url),
+            settings.webhook_timeout,
+        ),
+        clock,
+        seconds=settings.webhook_timeout,
+    )
     upkeep = Upkeep(event_log, files, checkpoints, repositories, clock)
 
     running = Running(
         event_log=event_log,
-        sealed=(credentials, tokens),
+        sealed=(credentials, tokens, endpoints),
+        endpoints=endpoints,
+        courier=courier,
         sandboxes=sandboxes,
         dispatcher=dispatcher,
         driver=driver,

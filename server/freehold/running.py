@@ -19,7 +19,9 @@ from freehold.ports.blobs import BlobStore
 from freehold.ports.sandbox import SandboxProvider
 from freehold.store.event_log import SqlEventLog
 from freehold.store.keys import KeyDesk
+from freehold.store.webhook_endpoints import SqlWebhookEndpoints
 from freehold.upkeep import Upkeep
+from freehold.webhooks import Courier
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,8 @@ class Running:
     driver: Driver
     timers: Timers
     upkeep: Upkeep
+    endpoints: SqlWebhookEndpoints
+    courier: Courier
     services: ApiServices
     keys: KeyDesk
     blobs: BlobStore
@@ -66,6 +70,7 @@ class Running:
             await self.services.database.migrate()
             if resealed := sum([await sealed.reseal() for sealed in self.sealed]):
                 log.info("sealed %d secrets with the newest key", resealed)
+            await self.endpoints.configure(self.services.settings.webhooks)
             await self.blobs.prepare()
             await self._sweep_sandboxes()
             await self.sandboxes.prepare()
@@ -82,6 +87,7 @@ class Running:
             "timers": self.timers.run(),
             "upkeep": self.upkeep.run(),
             "keys": self.keys.run(),
+            "webhooks": self.courier.run(),
         }
         if self.driver.keeper is not None:
             work["keeper"] = self.driver.keeper.run()

@@ -29,6 +29,7 @@ from freehold.api.sessions.routes import router as sessions
 from freehold.api.skills.routes import router as skills
 from freehold.api.threads.routes import router as threads
 from freehold.api.vaults.routes import router as vaults
+from freehold.api.webhooks.routes import router as webhooks
 from freehold.api.work.routes import router as work
 from freehold.api.workers import WorkerAccess
 
@@ -57,6 +58,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
         files,
         memory_stores,
         skills,
+        webhooks,
         messages,
         models,
         organization,

@@ -156,6 +156,7 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
                 # one whose calls were answered before it said that it waits goes on at once.
                 "owes_sampling": state.owes_sampling and reason.type in _GOES_ON,
                 **_stopped_running(state, record),
+                **_reached(state, reason),
             }
         case SessionUpdated() as updated if updated.changed("budget"):
             budget = updated.budget
@@ -312,6 +313,13 @@ def _failed(retry_status: str) -> dict[str, Any]:
 
 def _ended(state: SessionState, record: Record) -> dict[str, Any]:
     return {"status": "terminated", **_stopped_running(state, record)}
+
+
+def _reached(state: SessionState, reason: StopReason) -> dict[str, Any]:
+    budget = state.budget
+    if reason.type != "budget_reached" or budget is None or budget in state.budgets_reached:
+        return {}
+    return {"budgets_reached": (*state.budgets_reached, budget)}
 
 
 def _stopped_running(state: SessionState, record: Record) -> dict[str, Any]:

@@ -122,3 +122,10 @@ TAGS = 50
 """Of a workspace. Inferred, as the lengths are: the metadata's."""
 ORGANIZATION_PAGE_MAX = 1_000
 """Workspaces and API keys on a page (the SDK's texts)."""
+WEBHOOK_ENDPOINTS = 32
+WEBHOOKS_PAGE_MAX = 100
+"""Spec 20.1, 1.8."""
+WEBHOOK_URL = 2048
+WEBHOOK_NAME = 255
+WEBHOOK_DESCRIPTION = 1024
+"""Ours."""

@@ -171,6 +171,8 @@ class SessionState(_Model):
     """Time from the first running to the first model request, once that was made."""
     budget: int | None = None
     """The list cost at which no model request is made any more, in cents."""
+    budgets_reached: tuple[int, ...] = ()
+    """The budgets at which it has said that it pauses: webhooks tell of each once."""
     archived: bool = False
     deleted: bool = False
 

@@ -473,3 +473,44 @@ work_pollers = sa.Table(
     sa.Column("worker_id", sa.String(256), primary_key=True),
     sa.Column("polled_at", Moment, nullable=False),
 )
+
+webhook_endpoints = sa.Table(
+    "webhook_endpoints",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    # Whether the settings name it; else a client made it.
+    sa.Column("configured", sa.Boolean, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("enabled_events", sa.JSON, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("disabled_reason", sa.Text, nullable=False),
+    # Ciphertexts (store.sealing) of the signing secret and of the one before it.
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("old_secret", sa.Text),
+    # Until when deliveries are signed with the old one too.
+    sa.Column("overlap_until", Moment),
+    # Since when no delivery has succeeded although some were tried.
+    sa.Column("failing_since", Moment),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+)
+
+# What is still to be delivered, written with the change that it tells of.
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("endpoint_id", sa.String(64), primary_key=True),
+    sa.Column("event_id", sa.String(64), primary_key=True),
+    # As it is sent, without the organization.
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("occurred_at", Moment, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    # When it is to be tried; while somebody tries it, when another may.
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Index(None, "due_at"),
+    sa.Index(None, "endpoint_id", "due_at", "event_id"),
+)

@@ -23,7 +23,7 @@ from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
 from freehold.errors import Conflict, InvalidRequest, NotFound
 from freehold.ports.clock import Clock
-from freehold.store import agents
+from freehold.store import agents, outbox
 from freehold.store.agents import AgentRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -70,6 +70,7 @@ async def create(
     now = clock.now()
     agent = AgentRow(clock.mint("agent"), workspace_id, 1, body, now, now, None)
     await agents.insert(tx, agent)
+    await outbox.tell(tx, workspace_id, "agent.created", agent.id, now)
     return agent
 
 
@@ -179,6 +180,7 @@ async def update(
         await skill_service.check_references(tx, workspace_id, merged["skills"])
     agent = replace(stored, version=stored.version + 1, body=merged, updated_at=clock.now())
     await agents.add_version(tx, agent)
+    await outbox.tell(tx, workspace_id, "agent.updated", agent.id, agent.updated_at)
     return agent
 
 
@@ -218,7 +220,9 @@ async def archive(tx: WriteSession, workspace_id: str, agent_id: str, clock: Clo
     agent = await find(tx, workspace_id, agent_id)
     if agent.archived_at is not None:
         return agent
-    await agents.archive(tx, workspace_id, agent_id, clock.now())
+    now = clock.now()
+    if await agents.archive(tx, workspace_id, agent_id, now):
+        await outbox.tell(tx, workspace_id, "agent.archived", agent_id, now)
     return await find(tx, workspace_id, agent_id)
 
 

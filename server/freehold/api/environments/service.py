@@ -24,7 +24,7 @@ from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
 from freehold.errors import Conflict, InvalidRequest, NotFound
 from freehold.ports.clock import Clock
-from freehold.store import environments, sessions, work
+from freehold.store import environments, outbox, sessions, work
 from freehold.store.environments import EnvironmentRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -59,6 +59,7 @@ async def create(
         archived_at=None,
     )
     await environments.insert(tx, environment)
+    await outbox.tell(tx, workspace_id, "environment.created", environment.id, now)
     return environment
 
 
@@ -138,6 +139,7 @@ async def update(
         return stored
     changed = replace(changed, updated_at=clock.now())
     await environments.update(tx, changed)
+    await outbox.tell(tx, workspace_id, "environment.updated", changed.id, changed.updated_at)
     return changed
 
 
@@ -154,6 +156,7 @@ async def archive(
         now = clock.now()
         environment = replace(environment, archived_at=now, updated_at=now)
         await environments.update(tx, environment)
+        await outbox.tell(tx, workspace_id, "environment.archived", environment.id, now)
     return environment
 
 
@@ -186,6 +189,7 @@ async def delete(
         tx, workspace_id, environment_id
     ):
         raise missing(environment_id)
+    await outbox.tell(tx, workspace_id, "environment.deleted", environment_id, clock.now())
 
 
 def merge_config(stored: Json | None, params: ConfigParams) -> Json:

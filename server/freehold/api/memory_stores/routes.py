@@ -100,8 +100,9 @@ async def update_store(request: Request, memory_store_id: str) -> Response:
 @router.delete(_STORE, **_operation("Delete a memory store", DeletedMemoryStore))
 async def delete_store(request: Request, memory_store_id: str) -> Response:
     """Its memories and all their versions go with it."""
-    async with services(request).database.write() as tx:
-        await service.delete(tx, workspace_id(request), memory_store_id)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        await service.delete(tx, workspace_id(request), memory_store_id, behind.clock)
     return responses.shown(DeletedMemoryStore(id=memory_store_id, type="memory_store_deleted"))
 
 

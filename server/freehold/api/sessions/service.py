@@ -33,6 +33,7 @@ from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import SandboxProvider
 from freehold.store import (
     credentials,
+    outbox,
     session_resources,
     sessions,
     skill_source,
@@ -165,6 +166,8 @@ async def create(
             work=enqueued(now, work_ttl),
         )
         await work.insert(tx, item)
+    await outbox.tell(tx, workspace_id, "session.created", row.id, now)
+    await outbox.tell(tx, workspace_id, "session.pending", row.id, now)
     owner = Owner(workspace_id, row.id, agent, environment.id, environment.config)
     resources = await attach(tx, owner, wanted, workshop)
     await skill_source.pin(tx, workspace_id, row.id, agent["skills"])

@@ -69,9 +69,10 @@ async def update_vault(request: Request, vault_id: str) -> Response:
 @router.delete("/{vault_id}", **operation("Delete a vault", DeletedVault))
 async def delete_vault(request: Request, vault_id: str) -> Response:
     """Its credentials go with it; sessions that name it go on without."""
-    async with services(request).database.write() as tx:
-        await service.delete(tx, workspace_id(request), vault_id)
-    await services(request).egress.vault_changed(vault_id)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        await service.delete(tx, workspace_id(request), vault_id, behind.clock)
+    await behind.egress.vault_changed(vault_id)
     return responses.shown(DeletedVault(id=vault_id, type="vault_deleted"))
 
 
@@ -160,9 +161,10 @@ async def update_credential(request: Request, vault_id: str, credential_id: str)
 )
 async def delete_credential(request: Request, vault_id: str, credential_id: str) -> Response:
     """For good."""
-    async with services(request).database.write() as tx:
-        await credentials.delete(tx, workspace_id(request), vault_id, credential_id)
-    await services(request).egress.vault_changed(vault_id)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        await credentials.delete(tx, workspace_id(request), vault_id, credential_id, behind.clock)
+    await behind.egress.vault_changed(vault_id)
     return responses.shown(DeletedCredential(id=credential_id, type="vault_credential_deleted"))
 
 
