@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from freehold import __version__, api, tls
 from freehold.api.auth import organization_id
+from freehold.api.deployments.starting import Starter
 from freehold.api.deps import ApiServices
 from freehold.blobs import build_blobs
 from freehold.core.addresses import parse_network
@@ -20,6 +21,7 @@ from freehold.core.webhook_endpoints import url_problem
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
+from freehold.dispatch.schedules import Schedules
 from freehold.dispatch.timers import Timers
 from freehold.errors import ConfigurationError
 from freehold.git import GitCache, GitNetwork
@@ -44,6 +46,7 @@ from freehold.harness.validation import CredentialValidator
 from freehold.harness.variables import VaultVariables
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
+from freehold.ports.clock import Clock
 from freehold.ports.furnishing import Furnisher
 from freehold.ports.model import Model, Relay
 from freehold.ports.outputs import Outputs
@@ -56,6 +59,7 @@ from freehold.settings import Settings
 from freehold.store.checkpoints import SqlCheckpoints
 from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
+from freehold.store.deployments import SqlDeploymentTokens, SqlTimetable
 from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.file_library import FileLibrary
 from freehold.store.keys import KeyDesk
@@ -137,6 +141,7 @@ def create_app(
     web: Web | None = None,
     furnishers: Sequence[Furnisher] = (),
     outputs: Outputs | None = None,
+    clock: Clock | None = None,
 ) -> FastAPI:
     """A server, ready to be served; starting it migrates the database and takes up work.
 
@@ -147,12 +152,13 @@ def create_app(
         web: Instead of the web that the settings name.
         furnishers: Put things into sandboxes after those of the server's own.
         outputs: Keeps what agents deliver, instead of the Files API.
+        clock: Instead of the machine's own.
 
     Raises:
         ConfigurationError: the settings contradict each other or the machine.
     """
     database = Database(settings.resolved_database_url)
-    clock = SystemClock()
+    clock = clock or SystemClock()
     fanout = InProcessFanout()
     event_log = SqlEventLog(database)
     dispatcher = InProcessDispatcher(event_log)
@@ -250,17 +256,19 @@ def create_app(
         clock,
         seconds=settings.webhook_timeout,
     )
+    schedules = Schedules(SqlTimetable(database), Starter(services).scheduled, clock)
     upkeep = Upkeep(event_log, files, checkpoints, repositories, clock)
 
     running = Running(
         event_log=event_log,
-        sealed=(credentials, tokens, endpoints),
+        sealed=(credentials, tokens, endpoints, SqlDeploymentTokens(database, sealer)),
         endpoints=endpoints,
         courier=courier,
         sandboxes=sandboxes,
         dispatcher=dispatcher,
         driver=driver,
         timers=timers,
+        schedules=schedules,
         upkeep=upkeep,
         services=services,
         keys=keys,

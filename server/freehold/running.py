@@ -13,6 +13,7 @@ from fastapi import FastAPI
 
 from freehold.api import ApiServices
 from freehold.dispatch.inprocess import InProcessDispatcher
+from freehold.dispatch.schedules import Schedules
 from freehold.dispatch.timers import Timers
 from freehold.harness.driver import Driver
 from freehold.ports.blobs import BlobStore
@@ -52,6 +53,7 @@ class Running:
     dispatcher: InProcessDispatcher
     driver: Driver
     timers: Timers
+    schedules: Schedules
     upkeep: Upkeep
     endpoints: SqlWebhookEndpoints
     courier: Courier
@@ -85,6 +87,7 @@ class Running:
         work: dict[str, Coroutine[Any, Any, None]] = {
             "dispatcher": self.dispatcher.serve(self.driver.wake),
             "timers": self.timers.run(),
+            "schedules": self.schedules.run(),
             "upkeep": self.upkeep.run(),
             "keys": self.keys.run(),
             "webhooks": self.courier.run(),

@@ -12,6 +12,8 @@ from fastapi import FastAPI
 
 from freehold.api import auth, errors, openapi
 from freehold.api.agents.routes import router as agents
+from freehold.api.deployment_runs.routes import router as deployment_runs
+from freehold.api.deployments.routes import router as deployments
 from freehold.api.deps import ApiServices
 from freehold.api.environments.routes import router as environments
 from freehold.api.events.routes import router as events
@@ -54,6 +56,8 @@ def install(app: FastAPI, services: ApiServices) -> None:
         agents,
         environments,
         work,
+        deployments,
+        deployment_runs,
         vaults,
         files,
         memory_stores,

@@ -11,7 +11,7 @@ MANAGED_AGENTS = "managed-agents-2026-04-01"
 FILES_API = "files-api-2025-04-14"
 """Selects the shape that the list of files had before (spec 1.2)."""
 
-FAMILIES = ("agents", "environments", "sessions", "vaults")
+FAMILIES = ("agents", "deployment_runs", "deployments", "environments", "sessions", "vaults")
 """First segments below ``/v1`` that do not exist without :data:`MANAGED_AGENTS`."""
 
 MEMORY = "agent-memory-2026-07-22"

@@ -20,6 +20,8 @@ NO_SUCH_METHOD = (
     "Not found: of the organization's methods this server has those of workspaces and API keys, "
     "since it has no users, invites, roles or bills."
 )
+_CAPITAL = ("/v1/deployments", "/v1/deployment_runs")
+"""Where the text for unknown paths is another (spec 1.1)."""
 
 
 def envelope(error_type: str, message: str, details: Any, request_id: str | None) -> dict[str, Any]:
@@ -57,7 +59,8 @@ async def _from_router(request: Request, raised: Exception) -> Response:
         return answer
     if reach.is_organization(request.url.path):
         return render(NotFound(NO_SUCH_METHOD, should_retry=False), request_id)
-    return render(NotFound("Not found", should_retry=False), request_id)
+    late = request.url.path.startswith(_CAPITAL)
+    return render(NotFound("Not Found" if late else "Not found", should_retry=False), request_id)
 
 
 def allowed_methods(request: Request) -> list[str]:

@@ -71,6 +71,13 @@ CENTS_DIGITS = 16
 """Spec 5.2, 6.1, 6.3, 9; events per request is the choice of spec 25, number 10; the digits of a
 budget are ours."""
 
+DEPLOYMENT_NAME = 256
+DEPLOYMENT_DESCRIPTION = 2048
+DEPLOYMENTS_SCHEDULED = 1_000
+RUNS_PAGE_MAX = 1000
+CRON_EXPRESSION = 512
+"""Spec 13.1, 13.2; the length of an expression is ours."""
+
 VAULT_DISPLAY_NAME = 255
 CREDENTIALS = 20
 CREDENTIAL_TOKEN = 8192

@@ -80,7 +80,7 @@ class Intake:
             state = pen.state
         if not events:
             return state
-        state, _ = await self._take(tx, spec.session_id, events)
+        state, _ = await self._take(tx, spec.session_id, events, spec)
         return state
 
     async def send(
@@ -108,6 +108,7 @@ class Intake:
         tx: Transaction,
         session_id: str,
         events: Sequence[ClientEvent],
+        spec: SessionSpec | None = None,
         *,
         from_worker: bool = False,
     ) -> tuple[SessionState, list[Json]]:
@@ -115,7 +116,8 @@ class Intake:
         answered = await self._answered_before(tx, pen.state, events)
         takes_system = True
         if any(isinstance(event, SystemMessage) for event in events):
-            model_id = (await handle.spec()).agent["model"]["id"]
+            # A session that is being created cannot be read yet.
+            model_id = (spec or await handle.spec()).agent["model"]["id"]
             takes_system = self._catalog.capabilities(model_id).system_messages
         echoes = accept(
             pen,

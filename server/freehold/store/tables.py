@@ -136,8 +136,18 @@ sessions = sa.Table(
     sa.Column("updated_at", Moment, nullable=False),
     sa.Column("archived_at", Moment),
     sa.Column("deleted_at", Moment),
+    # The deployment whose run created it.
+    sa.Column("deployment_id", sa.String(64)),
     sa.Index(None, "workspace_id", "created_at", "id"),
     sa.Index(None, "workspace_id", "agent_id", "created_at", "id"),
+    sa.Index(
+        "ix_sessions_deployment_id",
+        "deployment_id",
+        "created_at",
+        "id",
+        sqlite_where=sa.text("deployment_id IS NOT NULL"),
+        postgresql_where=sa.text("deployment_id IS NOT NULL"),
+    ),
     sa.Index(
         "ix_sessions_needs_work",
         "id",
@@ -513,4 +523,65 @@ webhook_deliveries = sa.Table(
     sa.Column("due_at", Moment, nullable=False),
     sa.Index(None, "due_at"),
     sa.Index(None, "endpoint_id", "due_at", "event_id"),
+)
+
+deployments = sa.Table(
+    "deployments",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("description", sa.Text),
+    sa.Column("agent_id", sa.String(64), nullable=False),
+    sa.Column("agent_version", sa.Integer, nullable=False),
+    sa.Column("environment_id", sa.String(128), nullable=False),
+    sa.Column("initial_events", sa.JSON, nullable=False),
+    # As the API shows them; the ciphertext of repositories' tokens (store.sealing) is beside them.
+    sa.Column("resources", sa.JSON, nullable=False),
+    sa.Column("sealed", sa.Text),
+    sa.Column("vault_ids", sa.JSON, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    # In cents.
+    sa.Column("budget", sa.BigInteger),
+    # Of the schedule; both or none.
+    sa.Column("expression", sa.Text),
+    sa.Column("timezone", sa.String(64)),
+    # The occurrence that comes next, and when its run starts; none while nothing is scheduled.
+    sa.Column("scheduled_at", Moment),
+    sa.Column("starts_at", Moment),
+    sa.Column("last_run_at", Moment),
+    # `manual`, or the type of the error that paused it; none while it is active.
+    sa.Column("paused", sa.String(64)),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+    sa.Index(None, "workspace_id", "agent_id", "created_at", "id"),
+    sa.Index(
+        "ix_deployments_starts_at",
+        "starts_at",
+        sqlite_where=sa.text("starts_at IS NOT NULL"),
+        postgresql_where=sa.text("starts_at IS NOT NULL"),
+    ),
+)
+
+deployment_runs = sa.Table(
+    "deployment_runs",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("deployment_id", sa.String(64), sa.ForeignKey("deployments.id"), nullable=False),
+    sa.Column("agent_id", sa.String(64), nullable=False),
+    sa.Column("agent_version", sa.Integer, nullable=False),
+    # The occurrence of the schedule; none of a manual run.
+    sa.Column("scheduled_at", Moment),
+    # Either a session or an error.
+    sa.Column("session_id", sa.String(64)),
+    sa.Column("error_type", sa.String(64)),
+    sa.Column("error_message", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+    # Of an occurrence there is one run, however many servers look at the clock.
+    sa.UniqueConstraint("deployment_id", "scheduled_at"),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+    sa.Index(None, "deployment_id", "created_at", "id"),
 )

@@ -23,7 +23,7 @@ from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
 from freehold.errors import Conflict, InvalidRequest, NotFound
 from freehold.ports.clock import Clock
-from freehold.store import agents, outbox
+from freehold.store import agents, deployments, outbox
 from freehold.store.agents import AgentRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -212,7 +212,8 @@ def _merge(stored: Json, params: AgentUpdateParams) -> Json:
 
 
 async def archive(tx: WriteSession, workspace_id: str, agent_id: str, clock: Clock) -> AgentRow:
-    """Make an agent read-only; a second time changes nothing (spec 2.5).
+    """Make an agent read-only, and archive its deployments; a second time changes nothing
+    (spec 2.5).
 
     Raises:
         InvalidRequest, NotFound: as :func:`find`.
@@ -223,6 +224,7 @@ async def archive(tx: WriteSession, workspace_id: str, agent_id: str, clock: Clo
     now = clock.now()
     if await agents.archive(tx, workspace_id, agent_id, now):
         await outbox.tell(tx, workspace_id, "agent.archived", agent_id, now)
+    await deployments.archive_of_agent(tx, workspace_id, agent_id, now)
     return await find(tx, workspace_id, agent_id)
 
 
