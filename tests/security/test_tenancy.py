@@ -21,6 +21,7 @@ from tests.support.running import BETA, Served, serve
 from typer.testing import CliRunner
 
 from freehold.api import reach
+from freehold.api.betas import WEBHOOKS
 from freehold.api.errors import _routes
 from freehold.cli.program import program
 
@@ -48,6 +49,8 @@ BODIES: Mapping[str, Any] = {
     },
     "/v1/vaults/{vault_id}/credentials/{credential_id}": {"display_name": "stolen"},
     "/v1/environments/{environment_id}/work/{work_id}": {"metadata": {"a": "stolen"}},
+    "/v1/deployments/{deployment_id}": {"name": "stolen"},
+    "/v1/organizations/webhooks/{webhook_endpoint_id}": {"name": "stolen"},
     "/v1/memory_stores/{memory_store_id}": {"name": "stolen"},
     "/v1/memory_stores/{memory_store_id}/memories": {"path": "/new", "content": "stolen"},
     "/v1/memory_stores/{memory_store_id}/memories/{memory_id}": {"content": "stolen"},
@@ -106,6 +109,16 @@ def belongings(served: Served, key: str) -> Tenant:
     )
     (thread,) = sdk.beta.sessions.threads.list(session.id)
     (resource,) = [r for r in sdk.beta.sessions.resources.list(session.id) if r.type == "file"]
+    deployment = sdk.beta.deployments.create(
+        name="mine",
+        agent=agent.id,
+        environment_id=environment.id,
+        initial_events=[{"type": "user.message", "content": [{"type": "text", "text": "hi"}]}],
+    )
+    run = sdk.beta.deployments.run(deployment.id)
+    endpoint = sdk.beta.organization.webhooks.create(
+        url="https://one.example.com/hook", enabled_events=["external_key.failed"]
+    )
     assert memory.memory_version_id is not None
     version = next(iter(sdk.beta.skills.versions.list(skill.id)))
     ids = {
@@ -122,6 +135,9 @@ def belongings(served: Served, key: str) -> Tenant:
         "resource_id": resource.id,
         "skill_id": skill.id,
         "version": version.id,
+        "deployment_id": deployment.id,
+        "deployment_run_id": run.id,
+        "webhook_endpoint_id": endpoint.id,
     }
     hosted = sdk.beta.environments.create(name="mine", config={"type": "self_hosted"})
     bare = sdk.beta.agents.create(name="bare", model="claude-opus-5")
@@ -186,6 +202,7 @@ def ask(
     served: Served, key: str, method: str, template: str, ids: Mapping[str, str]
 ) -> httpx.Response:
     options: dict[str, Any] = {}
+    betas = WEBHOOKS if "/webhooks" in template else BETA["anthropic-beta"]
     if method == "POST":
         if template == "/v1/skills/{skill_id}/versions":
             options["files"] = [("files[]", ("reports/SKILL.md", SKILL))]
@@ -198,7 +215,7 @@ def ask(
     return httpx.request(
         method,
         served.url + template.format(**ids),
-        headers={"x-api-key": key, "anthropic-beta": BETA["anthropic-beta"]},
+        headers={"x-api-key": key, "anthropic-beta": betas},
         timeout=60,
         **options,
     )

@@ -87,7 +87,7 @@ class Keys:
                 raise NotFound(f"Workspace `{header}` not found.")
             return principal.workspace_id
         if header is None:
-            if principal.kind == "admin" and not reach.is_organization(path):
+            if principal.kind == "admin" and not reach.needs_no_workspace(path):
                 raise InvalidRequest(
                     "anthropic-workspace-id header is required: an admin key belongs to no "
                     "workspace."

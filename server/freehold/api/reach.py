@@ -6,11 +6,22 @@ from freehold.core.keys import Principal
 from freehold.errors import PermissionDenied
 
 ORGANIZATION = "/v1/organizations"
+WEBHOOKS = ORGANIZATION + "/webhooks"
+"""Each workspace's own, wherever the SDK has them."""
 
 
 def is_organization(path: str) -> bool:
     """Whether a path is the organization's, and no workspace's."""
-    return path == ORGANIZATION or path.startswith(ORGANIZATION + "/")
+    return _below(path, ORGANIZATION) and not _below(path, WEBHOOKS)
+
+
+def needs_no_workspace(path: str) -> bool:
+    """Whether an admin key may leave the workspace out."""
+    return _below(path, ORGANIZATION)
+
+
+def _below(path: str, root: str) -> bool:
+    return path == root or path.startswith(root + "/")
 
 
 def check(principal: Principal, path: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,14 +11,12 @@ from sqlalchemy.engine import RowMapping
 
 from freehold.core import times
 from freehold.core.events import Json
-from freehold.errors import SecretUnreadable
 from freehold.store.database import Database
 from freehold.store.keyset import Key, keyset
+from freehold.store.resealing import reseal
 from freehold.store.sealing import Sealer
 from freehold.store.tables import deployments
 from freehold.store.units import ReadSession, WriteSession
-
-log = logging.getLogger(__name__)
 
 _D = deployments.c
 
@@ -123,13 +120,21 @@ async def update(tx: WriteSession, deployment: DeploymentRow) -> None:
 
 async def archive_of_agent(
     tx: WriteSession, workspace_id: str, agent_id: str, now: datetime
-) -> None:
-    """Archive every deployment of an agent (spec 2.5)."""
+) -> list[str]:
+    """Archive every deployment of an agent (spec 2.5); their ids, the oldest first."""
+    rows = await tx.all(
+        sa.select(_D.id)
+        .where(_D.workspace_id == workspace_id, _D.agent_id == agent_id, _D.archived_at.is_(None))
+        .order_by(_D.created_at, _D.id)
+        .with_for_update()
+    )
+    found = [row["id"] for row in rows]
     await tx.execute(
         sa.update(deployments)
         .where(_D.workspace_id == workspace_id, _D.agent_id == agent_id, _D.archived_at.is_(None))
         .values(archived_at=now, updated_at=now, scheduled_at=None, starts_at=None, paused=None)
     )
+    return found
 
 
 async def scheduled(session: ReadSession) -> int:
@@ -172,29 +177,8 @@ class SqlDeploymentTokens:
         self._sealer = sealer
 
     async def reseal(self) -> int:
-        """Seal with the newest key what an older one sealed; how many.
-
-        What no key opens is said in the log and stays as it is: its key may come back.
-        """
-        async with self._database.read() as session:
-            rows = await session.all(sa.select(_D.id, _D.sealed).where(_D.sealed.is_not(None)))
-        count = 0
-        for row in rows:
-            if self._sealer.is_current(row["sealed"]):
-                continue
-            try:
-                opened = self._sealer.open(row["id"], row["sealed"])
-            except SecretUnreadable as error:
-                log.warning("%s", error)
-                continue
-            count += 1
-            async with self._database.write() as tx:
-                await tx.execute(
-                    sa.update(deployments)
-                    .where(_D.id == row["id"], _D.sealed == row["sealed"])
-                    .values(sealed=self._sealer.seal(row["id"], opened))
-                )
-        return count
+        """Seal with the newest key what an older one sealed; how many."""
+        return await reseal(self._database, self._sealer, deployments, _D.sealed)
 
 
 def _values(deployment: DeploymentRow) -> dict[str, object]:

@@ -224,7 +224,8 @@ async def archive(tx: WriteSession, workspace_id: str, agent_id: str, clock: Clo
     now = clock.now()
     if await agents.archive(tx, workspace_id, agent_id, now):
         await outbox.tell(tx, workspace_id, "agent.archived", agent_id, now)
-    await deployments.archive_of_agent(tx, workspace_id, agent_id, now)
+    for deployment_id in await deployments.archive_of_agent(tx, workspace_id, agent_id, now):
+        await outbox.tell(tx, workspace_id, "deployment.archived", deployment_id, now)
     return await find(tx, workspace_id, agent_id)
 
 

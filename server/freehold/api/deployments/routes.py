@@ -19,7 +19,10 @@ from freehold.api.deployments.schemas import (
 )
 from freehold.api.deployments.starting import Starter
 from freehold.api.deps import services, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
+from freehold.store.deployment_runs import RunRow
+from freehold.store.units import WriteSession
 
 router = APIRouter(prefix="/v1/deployments", tags=["deployments"])
 
@@ -31,7 +34,7 @@ async def create_deployment(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         row = await service.create(tx, workspace_id(request), params, behind)
-    return responses.shown(service.shown(row, behind.clock.now()))
+        return await kept(request, tx, responses.shown(service.shown(row, behind.clock.now())))
 
 
 @router.get("", **operation("List deployments", DeploymentPage, query=DeploymentListQuery))
@@ -64,7 +67,7 @@ async def update_deployment(request: Request, deployment_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         row = await service.update(tx, workspace_id(request), deployment_id, params, behind)
-    return responses.shown(service.shown(row, behind.clock.now()))
+        return await kept(request, tx, responses.shown(service.shown(row, behind.clock.now())))
 
 
 @router.post("/{deployment_id}/archive", **operation("Archive a deployment", Deployment))
@@ -75,7 +78,7 @@ async def archive_deployment(request: Request, deployment_id: str) -> Response:
     now = behind.clock.now()
     async with behind.database.write() as tx:
         row = await service.archive(tx, workspace_id(request), deployment_id, now)
-    return responses.shown(service.shown(row, now))
+        return await kept(request, tx, responses.shown(service.shown(row, now)))
 
 
 @router.post("/{deployment_id}/pause", **operation("Pause a deployment", Deployment))
@@ -86,7 +89,7 @@ async def pause_deployment(request: Request, deployment_id: str) -> Response:
     now = behind.clock.now()
     async with behind.database.write() as tx:
         row = await service.pause(tx, workspace_id(request), deployment_id, now)
-    return responses.shown(service.shown(row, now))
+        return await kept(request, tx, responses.shown(service.shown(row, now)))
 
 
 @router.post("/{deployment_id}/unpause", **operation("Unpause a deployment", Deployment))
@@ -97,12 +100,17 @@ async def unpause_deployment(request: Request, deployment_id: str) -> Response:
     now = behind.clock.now()
     async with behind.database.write() as tx:
         row = await service.unpause(tx, workspace_id(request), deployment_id, now)
-    return responses.shown(service.shown(row, now))
+        return await kept(request, tx, responses.shown(service.shown(row, now)))
 
 
 @router.post("/{deployment_id}/run", **operation("Run a deployment", DeploymentRun))
 async def run_deployment(request: Request, deployment_id: str) -> Response:
     """Creates a session now; where that is refused, the run says why."""
     await requests.read_nothing(request)
-    run = await Starter(services(request)).manual(workspace_id(request), deployment_id)
+
+    async def keep(tx: WriteSession, run: RunRow) -> None:
+        await kept(request, tx, responses.shown(run_service.shown(run)))
+
+    starter = Starter(services(request))
+    run = await starter.manual(workspace_id(request), deployment_id, keep)
     return responses.shown(run_service.shown(run))

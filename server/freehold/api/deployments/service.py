@@ -26,7 +26,7 @@ from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
 from freehold.core.usage import budget_limit
 from freehold.errors import InvalidRequest, NotFound
-from freehold.store import agents, deployments
+from freehold.store import agents, deployments, outbox
 from freehold.store.deployments import DeploymentRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -83,6 +83,7 @@ async def create(
         row = await _scheduled(tx, row, params.schedule, now)
     await _check_sessions(tx, row, behind)
     await deployments.insert(tx, row)
+    await outbox.tell(tx, workspace_id, "deployment.created", row.id, now)
     return row
 
 
@@ -235,6 +236,7 @@ async def update(
         await _check_sessions(tx, row, behind)
     row = replace(row, updated_at=now)
     await deployments.update(tx, row)
+    await outbox.tell(tx, workspace_id, "deployment.updated", row.id, now)
     return row
 
 
@@ -261,6 +263,7 @@ async def archive(
         return row
     row = following(replace(row, archived_at=now, updated_at=now, paused=None), now)
     await deployments.update(tx, row)
+    await outbox.tell(tx, workspace_id, "deployment.archived", row.id, now)
     return row
 
 
@@ -277,6 +280,7 @@ async def pause(
         return row
     row = following(replace(row, paused=MANUAL, updated_at=now), now)
     await deployments.update(tx, row)
+    await outbox.tell(tx, workspace_id, "deployment.paused", row.id, now)
     return row
 
 
@@ -293,6 +297,7 @@ async def unpause(
         return row
     row = following(replace(row, paused=None, updated_at=now), now)
     await deployments.update(tx, row)
+    await outbox.tell(tx, workspace_id, "deployment.unpaused", row.id, now)
     return row
 
 

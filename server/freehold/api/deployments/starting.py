@@ -9,6 +9,7 @@ transaction is taken back, and a second one records the error if the run is stil
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -20,7 +21,7 @@ from freehold.api.deployments.schemas import PAUSING
 from freehold.api.deps import ApiServices
 from freehold.api.sessions import service as session_service
 from freehold.errors import InvalidRequest, SecretUnreadable
-from freehold.store import agents, deployment_runs, deployments
+from freehold.store import agents, deployment_runs, deployments, outbox
 from freehold.store.deployment_runs import RunRow
 from freehold.store.deployments import DeploymentRow
 from freehold.store.units import WriteSession
@@ -28,6 +29,8 @@ from freehold.store.units import WriteSession
 log = logging.getLogger(__name__)
 
 _ARCHIVED = "Cannot run archived deployment"
+
+Keep = Callable[[WriteSession, RunRow], Awaitable[None]]
 
 
 class _Refused(Exception):
@@ -44,8 +47,13 @@ class Starter:
 
     services: ApiServices
 
-    async def manual(self, workspace_id: str, deployment_id: str) -> RunRow:
+    async def manual(self, workspace_id: str, deployment_id: str, keep: Keep) -> RunRow:
         """Run a deployment now, also a paused one. A session that is refused is the run's error.
+
+        Args:
+            workspace_id: Whose it is.
+            deployment_id: Which.
+            keep: Called with the run, in its transaction.
 
         Raises:
             NotFound: no such deployment. InvalidRequest: it is archived.
@@ -57,7 +65,9 @@ class Starter:
                     row = await service.find(tx, workspace_id, deployment_id, for_update=True)
                     if row.archived_at is not None:
                         raise InvalidRequest(_ARCHIVED)
-                    return await self._record(tx, row, None, self.services.clock.now(), failure)
+                    run = await self._record(tx, row, None, self.services.clock.now(), failure)
+                    await keep(tx, run)
+                    return run
             except _Refused as refused:
                 failure = refused.failure
 
@@ -103,8 +113,19 @@ class Starter:
             after = replace(
                 after, paused=run.error_type, updated_at=now, scheduled_at=None, starts_at=None
             )
+            await outbox.tell(tx, row.workspace_id, "deployment.paused", row.id, now)
         await deployments.update(tx, after)
+        await self._tell(tx, run)
         return run
+
+    async def _tell(self, tx: WriteSession, run: RunRow) -> None:
+        """Webhooks tell of the runs that the schedule starts alone (spec 20.3)."""
+        at = run.created_at
+        await outbox.tell(tx, run.workspace_id, "deployment_run.started", run.id, at)
+        if run.session_id is None:
+            await outbox.tell(tx, run.workspace_id, "deployment_run.failed", run.id, at)
+        else:
+            await outbox.tell(tx, run.workspace_id, "deployment_run.succeeded", run.id, at)
 
     async def _agent_is_gone(self, tx: WriteSession, row: DeploymentRow) -> bool:
         return await agents.get(tx, row.workspace_id, row.agent_id) is None
@@ -152,6 +173,7 @@ class Starter:
                 catalog=behind.catalog,
                 sandboxes=behind.sandboxes,
                 workshop=service.workshop(behind),
+                work_ttl=behind.settings.work_lease,
                 deployment_id=row.id,
             )
         except SecretUnreadable:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from freehold.api import betas, openapi, requests, responses
 from freehold.api.deps import services, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.webhooks import service
 from freehold.api.webhooks.schemas import (
     DeletedWebhookEndpoint,
@@ -47,8 +48,10 @@ async def create_webhook(request: Request) -> Response:
             sealer=behind.sealer,
             clock=behind.clock,
         )
-    fields = service.shown(endpoint).model_dump()
-    return responses.shown(NewWebhookEndpoint(**fields, signing_secret=secret))
+        fields = service.shown(endpoint).model_dump()
+        return await kept(
+            request, tx, responses.shown(NewWebhookEndpoint(**fields, signing_secret=secret))
+        )
 
 
 @router.get("", **_operation("List webhook endpoints", WebhookEndpointPage, query=WebhookListQuery))
@@ -84,7 +87,7 @@ async def update_webhook(request: Request, webhook_endpoint_id: str) -> Response
             networks=behind.settings.resolved_webhook_networks,
             clock=behind.clock,
         )
-    return responses.shown(service.shown(endpoint))
+        return await kept(request, tx, responses.shown(service.shown(endpoint)))
 
 
 @router.delete(_ENDPOINT, **_operation("Delete a webhook endpoint", DeletedWebhookEndpoint))
@@ -113,4 +116,4 @@ async def regenerate_signing_secret(request: Request, webhook_endpoint_id: str) 
             sealer=behind.sealer,
             clock=behind.clock,
         )
-    return responses.shown(SigningSecret(signing_secret=secret))
+        return await kept(request, tx, responses.shown(SigningSecret(signing_secret=secret)))

@@ -11,8 +11,9 @@ from freehold.store import tables
 FOLDER = Path(freehold.store.__file__).parent
 STATEMENTS = {"select", "insert", "update", "delete"}
 ROWS = {
-    "AgentRow", "CredentialRow", "EnvironmentRow", "MemoryStoreRow", "ResourceRow", "SessionRow",
-    "SessionSpec", "SkillRow", "SkillVersionRow", "StoredFile", "VaultRow",
+    "AgentRow", "CredentialRow", "DeploymentRow", "EndpointRow", "EnvironmentRow",
+    "MemoryStoreRow", "ResourceRow", "RunRow", "SessionRow", "SessionSpec", "SkillRow",
+    "SkillVersionRow", "StoredFile", "VaultRow",
 }  # fmt: skip
 """What has its own workspace, and was read with the caller's or is being made for it."""
 
@@ -22,7 +23,11 @@ OF_THE_ORGANIZATION = {"keys", "workspaces"}
 OF_THE_SERVER = {
     "checkpoints.SqlCheckpoints.sweep",
     "checkpoints.SqlCheckpoints._drop_unused",
-    "credentials.SqlCredentialStore.reseal",
+    "deployment_runs.exists",
+    "deployments.SqlTimetable.due",
+    "deployments.SqlTimetable.next_due",
+    "deployments.scheduled",
+    "deployments.take",
     "event_log.SqlEventLog.alive",
     "event_log.SqlEventLog.unfinished",
     "event_log.SqlEventLog.purge_deleted",
@@ -33,18 +38,28 @@ OF_THE_SERVER = {
     "files.delete_expired",
     "idempotency.forget",
     "migrate.upgrade",
-    "session_resources.SqlRepositoryTokens.reseal",
+    "resealing.reseal",
     "timers.SqlTimers.due",
     "timers.SqlTimers.next_due",
     "timers.SqlTimers.clear",
+    "webhook_deliveries.SqlOutbox.claim",
+    "webhook_deliveries.SqlOutbox.delivered",
+    "webhook_deliveries.SqlOutbox.disable",
+    "webhook_deliveries.SqlOutbox.failed",
+    "webhook_deliveries.SqlOutbox.next_due",
+    "webhook_deliveries._claimed",
+    "webhook_deliveries._disable",
+    "webhook_deliveries._due",
+    "webhook_endpoints.SqlWebhookEndpoints.reseal",
     "work_rows.follow",
 }
-"""Its own work on all that there is: starting, upkeep, waking. No request leads there."""
+"""Its own work on all that there is: starting, upkeep, waking, telling. No request leads there."""
 
 OF_A_SESSION_AT_WORK = {
     "checkpoints.SqlCheckpoints._kept",
     "checkpoints.SqlCheckpoints._row",
     "checkpoints.SqlCheckpoints.forget",
+    "credentials.SqlCredentialStore.refresh_failed",
     "credentials.SqlCredentialStore.reload",
     "credentials.SqlCredentialStore.renew",
     "event_log.SqlEventLog.read",
@@ -53,6 +68,7 @@ OF_A_SESSION_AT_WORK = {
     "memory_copies.SqlMemoryCopies.begin",
     "memory_copies._replace",
     "memory_copies._rows",
+    "outbox.listeners",
     "outputs.SqlOutputs.kept",
     "repository_skills.SqlRepositorySkills.keep",
     "repository_skills.SqlRepositorySkills.load",
@@ -65,6 +81,7 @@ OF_A_SESSION_AT_WORK = {
 OF_A_PARENT = {
     "credentials.active",
     "credentials.archive_all",
+    "credentials.of_vault",
     "credentials.page",
     "event_log.EventReader.latest_seq",
     "event_log.EventReader.seq_of",
@@ -83,6 +100,7 @@ OF_A_PARENT = {
     "memory_versions.insert",
     "memory_versions.page",
     "memory_versions.redact",
+    "outbox._write",
     "outputs.forget",
     "session_resources.forget",
     "session_resources.get",
@@ -96,6 +114,7 @@ OF_A_PARENT = {
     "skills.SkillContents.put",
     "skills.newest_versions",
     "skills.numbers",
+    "webhook_endpoints._drop_deliveries",
     "work.insert",
     "work.polled",
     "work.save",
@@ -180,7 +199,7 @@ def test_every_query_names_the_workspace() -> None:
 
 def test_every_table_of_a_workspaces_things_has_the_workspace() -> None:
     """Or hangs on one that has, by a column with the parent's id."""
-    parents = {"session_id", "memory_store_id", "version_id", "environment_id"}
+    parents = {"session_id", "memory_store_id", "version_id", "environment_id", "endpoint_id"}
     without = {
         table.name
         for table in tables.metadata.tables.values()
