@@ -655,3 +655,17 @@ def test_no_more_than_a_thousand_have_schedules(make: Any, monkeypatch: pytest.M
         make(schedule=NIGHTLY)
     assert first.schedule is not None
     assert make().schedule is None
+
+
+def test_a_run_that_is_asked_for_twice_is_one(
+    http: httpx.Client, sdk: Anthropic, make: Any
+) -> None:
+    deployment = make()
+    path = f"/v1/deployments/{deployment.id}/run"
+    first, again = [http.post(path, headers={"idempotency-key": "once"}) for _ in range(2)]
+    assert first.status_code == again.status_code == 200
+    assert again.content == first.content
+    assert [run.id for run in sdk.beta.deployment_runs.list(deployment_id=deployment.id)] == [
+        first.json()["id"]
+    ]
+    assert len(sessions_of(sdk, deployment)) == 1

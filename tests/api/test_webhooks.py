@@ -416,6 +416,55 @@ def test_a_budget_is_told_once(
     told(inbox, session.id, *ran, "session.updated", *RUN, *IDLE, "session.budget_reached")
 
 
+def test_deployments(
+    sdk: Anthropic, inbox: Receiver, shared: Served, agent: Any, environment: Any
+) -> None:
+    """By hand nothing is told of a run; of those of the schedule all is."""
+    api = sdk.beta.deployments
+    nightly: Any = {"type": "cron", "expression": "0 3 * * *", "timezone": "UTC"}
+    deployment = api.create(
+        name="told",
+        agent=agent.id,
+        environment_id=environment.id,
+        initial_events=[said("hello")],
+        schedule=nightly,
+    )
+    api.update(deployment.id, name="told again")
+    api.update(deployment.id, name="told again")
+    for change in (api.pause, api.unpause):
+        change(deployment.id)
+        change(deployment.id)
+    by_hand = api.run(deployment.id)
+
+    def due(count: int) -> Any:
+        """The run that the schedule starts when its time has come."""
+        with sqlite3.connect(shared.app.state.services.settings.data_dir / "freehold.db") as found:
+            found.execute(
+                "update deployments set scheduled_at = ?1, starts_at = ?1 where id = ?2",
+                (int((time.time() - 60 * (3 - count)) * 1e6), deployment.id),
+            )
+        deadline = time.monotonic() + 60
+        runs = sdk.beta.deployment_runs
+        while len(found := runs.list(deployment_id=deployment.id, trigger_type="schedule").data) < (
+            count
+        ):
+            assert time.monotonic() < deadline, "the schedule starts no run"
+            time.sleep(0.05)
+        return found[0]
+
+    run = due(1)
+    told(inbox, run.id, "deployment_run.started", "deployment_run.succeeded")
+    sdk.beta.environments.archive(environment.id)
+    failed = due(2)
+    told(inbox, failed.id, "deployment_run.started", "deployment_run.failed")
+    sdk.beta.agents.archive(agent.id)
+    changes = ("updated", "paused", "unpaused", "paused", "archived")
+    told(
+        inbox, deployment.id, "deployment.created", *[f"deployment.{change}" for change in changes]
+    )
+    assert inbox.kinds(id=by_hand.id) == []
+
+
 def test_every_type_was_told_and_nothing_twice(inbox: Receiver) -> None:
     """Runs after the tests above, which note what they saw."""
     assert {kind for kinds in EXPECTED.values() for kind in kinds} == set(FIRED)
