@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, Generic, TypeVar
@@ -20,8 +20,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.support.running import Served, serve
+
 MOST = 6
 """Requests at once; 720 orders."""
+
+
+@pytest.fixture(scope="module")
+def shared(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """On both databases, which keep requests apart in ways of their own."""
+    with serve(tmp_path_factory.mktemp("races") / "data", database_url=database_url) as served:
+        yield served
+
 
 Op = tuple[Any, ...]
 Answer = tuple[int, Any]
@@ -348,14 +358,88 @@ SESSIONS = Game(
     ("get",),
 )
 
+# Deployments: one that is archived starts nothing, and every run that was answered is in the list.
+
+
+@dataclass(frozen=True)
+class DeploymentModel:
+    name: str = "start"
+    paused: bool = False
+    archived: bool = False
+    runs: int = 0
+
+
+def _deployment(http: httpx.Client) -> tuple[str, DeploymentModel]:
+    message = {"type": "user.message", "content": [{"type": "text", "text": "/say Done."}]}
+    body = {
+        "name": "start",
+        "agent": _agent(http)[0],
+        "environment_id": http.post("/v1/environments", json={"name": "e"}).json()["id"],
+        "initial_events": [message],
+    }
+    return http.post("/v1/deployments", json=body).json()["id"], DeploymentModel()
+
+
+def _send_deployment(http: httpx.Client, id_: str, op: Op) -> Answer:
+    path = f"/v1/deployments/{id_}"
+    match op:
+        case ("update", name):
+            answer = http.post(path, json={"name": name})
+        case ("run",):
+            return http.post(f"{path}/run").status_code, None
+        case ("runs",):
+            answer = http.get(f"/v1/deployment_runs?deployment_id={id_}")
+            return answer.status_code, len(answer.json()["data"])
+        case ("get",):
+            answer = http.get(path)
+        case _:
+            answer = http.post(f"{path}/{op[0]}")
+    if answer.status_code != 200:
+        return answer.status_code, None
+    body = answer.json()
+    return 200, (body["name"], body["status"], body["archived_at"] is not None)
+
+
+def _step_deployment(state: DeploymentModel, op: Op) -> tuple[Answer, DeploymentModel]:
+    match op:
+        case ("runs",):
+            return (200, state.runs), state
+        case ("archive",):
+            state = replace(state, archived=True, paused=False)
+        case ("get",):
+            pass
+        case _ if state.archived:
+            return (400, None), state
+        case ("run",):
+            return (200, None), replace(state, runs=state.runs + 1)
+        case ("update", name):
+            state = replace(state, name=name)
+        case _:
+            state = replace(state, paused=op == ("pause",))
+    status = "paused" if state.paused else "active"
+    return (200, (state.name, status, state.archived)), state
+
+
+DEPLOYMENTS = Game(
+    _deployment,
+    _send_deployment,
+    _step_deployment,
+    st.one_of(
+        st.tuples(st.just("update"), st.sampled_from(["a", "b"])),
+        st.sampled_from([("archive",), ("pause",), ("unpause",), ("run",), ("get",)]),
+    ),
+    ("runs",),
+)
+
 GAMES: dict[str, Game[Any]] = {
     "agents": AGENTS,
     "vaults": VAULTS,
     "memories": MEMORIES,
     "sessions": SESSIONS,
+    "deployments": DEPLOYMENTS,
 }
 SETTINGS = settings(
-    max_examples=25,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
