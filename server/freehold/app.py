@@ -12,12 +12,16 @@ from datetime import timedelta
 from fastapi import FastAPI
 
 from freehold import __version__, api, tls
+from freehold.api.auth import organization_id
+from freehold.api.deployments.starting import Starter
 from freehold.api.deps import ApiServices
 from freehold.blobs import build_blobs
 from freehold.core.addresses import parse_network
+from freehold.core.webhook_endpoints import url_problem
 from freehold.dispatch.clock import SystemClock
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
+from freehold.dispatch.schedules import Schedules
 from freehold.dispatch.timers import Timers
 from freehold.errors import ConfigurationError
 from freehold.git import GitCache, GitNetwork
@@ -42,6 +46,7 @@ from freehold.harness.validation import CredentialValidator
 from freehold.harness.variables import VaultVariables
 from freehold.mcp import Http, HttpMcpProber, HttpTokenEndpoint, LateMcpClient, McpNetwork
 from freehold.models import build_catalog, build_model
+from freehold.ports.clock import Clock
 from freehold.ports.furnishing import Furnisher
 from freehold.ports.model import Model, Relay
 from freehold.ports.outputs import Outputs
@@ -54,8 +59,10 @@ from freehold.settings import Settings
 from freehold.store.checkpoints import SqlCheckpoints
 from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
+from freehold.store.deployments import SqlDeploymentTokens, SqlTimetable
 from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.file_library import FileLibrary
+from freehold.store.keys import KeyDesk
 from freehold.store.memory_copies import SqlMemoryCopies
 from freehold.store.memory_files import SqlMemoryFiles
 from freehold.store.outputs import SqlOutputs
@@ -65,8 +72,11 @@ from freehold.store.session_resources import SqlRepositoryTokens
 from freehold.store.skill_source import DatabaseSkills
 from freehold.store.timers import SqlTimers
 from freehold.store.variables import SqlVariables
+from freehold.store.webhook_deliveries import SqlOutbox
+from freehold.store.webhook_endpoints import SqlWebhookEndpoints
 from freehold.upkeep import Upkeep
 from freehold.web.service import build_web
+from freehold.webhooks import Courier, HttpSender, WebhookNetwork
 
 log = logging.getLogger(__name__)
 
@@ -116,6 +126,13 @@ def build_sealer(settings: Settings) -> Sealer:
     return Sealer.of_file(settings.data_dir / KEY_FILE)
 
 
+def _check_webhooks(settings: Settings) -> None:
+    for endpoint in settings.webhooks:
+        problem = url_problem(endpoint.url, settings.resolved_webhook_networks)
+        if problem is not None:
+            raise ConfigurationError(f"FREEHOLD_WEBHOOKS: the url of {endpoint.name}: {problem}")
+
+
 def create_app(
     settings: Settings,
     *,
@@ -124,6 +141,7 @@ def create_app(
     web: Web | None = None,
     furnishers: Sequence[Furnisher] = (),
     outputs: Outputs | None = None,
+    clock: Clock | None = None,
 ) -> FastAPI:
     """A server, ready to be served; starting it migrates the database and takes up work.
 
@@ -134,12 +152,13 @@ def create_app(
         web: Instead of the web that the settings name.
         furnishers: Put things into sandboxes after those of the server's own.
         outputs: Keeps what agents deliver, instead of the Files API.
+        clock: Instead of the machine's own.
 
     Raises:
         ConfigurationError: the settings contradict each other or the machine.
     """
     database = Database(settings.resolved_database_url)
-    clock = SystemClock()
+    clock = clock or SystemClock()
     fanout = InProcessFanout()
     event_log = SqlEventLog(database)
     dispatcher = InProcessDispatcher(event_log)
@@ -166,6 +185,7 @@ def create_app(
     )
     checkpoints = SqlCheckpoints(database, blobs, clock, timedelta(days=settings.sandbox_keep_days))
     relay = model if isinstance(model, Relay) else None
+    keys = KeyDesk(database, clock)
     web = web or build_web(settings, relay)
     variables = VaultVariables(SqlVariables(database, sealer), sandboxes)
     egress = Egress([variables, RepositoryGrants(tokens, settings.git_hosts)], sandboxes)
@@ -184,6 +204,7 @@ def create_app(
         sealer=sealer,
         validator=CredentialValidator(keyring, HttpMcpProber(http)),
         files=files,
+        keys=keys,
     )
     fetching = RepositoryFetching(repositories)
     found_skills = RepositorySkillFinder(
@@ -221,17 +242,36 @@ def create_app(
         rules=_rules(settings),
     )
     timers = Timers(SqlTimers(database), event_log, dispatcher, clock)
+    _check_webhooks(settings)
+    endpoints = SqlWebhookEndpoints(database, sealer, clock)
+    courier = Courier(
+        SqlOutbox(database, sealer, timedelta(days=settings.webhook_patience_days)),
+        HttpSender(
+            WebhookNetwork(settings.resolved_webhook_networks),
+            trust,
+            clock,
+            organization_id(settings.resolved_database_url),
+            settings.webhook_timeout,
+        ),
+        clock,
+        seconds=settings.webhook_timeout,
+    )
+    schedules = Schedules(SqlTimetable(database), Starter(services).scheduled, clock)
     upkeep = Upkeep(event_log, files, checkpoints, repositories, clock)
 
     running = Running(
         event_log=event_log,
-        sealed=(credentials, tokens),
+        sealed=(credentials, tokens, endpoints, SqlDeploymentTokens(database, sealer)),
+        endpoints=endpoints,
+        courier=courier,
         sandboxes=sandboxes,
         dispatcher=dispatcher,
         driver=driver,
         timers=timers,
+        schedules=schedules,
         upkeep=upkeep,
         services=services,
+        keys=keys,
         blobs=blobs,
         # In the order in which they are closed.
         parts=(
@@ -244,6 +284,7 @@ def create_app(
             model,
             files,
             blobs,
+            keys,
             database,
         ),
     )

@@ -11,6 +11,7 @@
     │   ├── Conflict                409 conflict_error
     │   │   ├── MemoryPathConflict          409 memory_path_conflict_error
     │   │   └── MemoryPreconditionFailed    409 memory_precondition_failed_error
+    │   ├── PreconditionFailed      412 invalid_request_error
     │   ├── RequestTooLarge         413 request_too_large
     │   ├── RangeNotSatisfiable     416 invalid_request_error
     │   ├── RateLimited             429 rate_limit_error
@@ -137,6 +138,12 @@ class MemoryPreconditionFailed(Conflict):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, should_retry=False)
+
+
+class PreconditionFailed(InvalidRequest):
+    """A heartbeat is not of the lease's holder (spec 4.3)."""
+
+    status = 412
 
 
 class RequestTooLarge(ApiError):

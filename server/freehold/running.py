@@ -13,12 +13,16 @@ from fastapi import FastAPI
 
 from freehold.api import ApiServices
 from freehold.dispatch.inprocess import InProcessDispatcher
+from freehold.dispatch.schedules import Schedules
 from freehold.dispatch.timers import Timers
 from freehold.harness.driver import Driver
 from freehold.ports.blobs import BlobStore
 from freehold.ports.sandbox import SandboxProvider
 from freehold.store.event_log import SqlEventLog
+from freehold.store.keys import KeyDesk
+from freehold.store.webhook_endpoints import SqlWebhookEndpoints
 from freehold.upkeep import Upkeep
+from freehold.webhooks import Courier
 
 log = logging.getLogger(__name__)
 
@@ -49,8 +53,12 @@ class Running:
     dispatcher: InProcessDispatcher
     driver: Driver
     timers: Timers
+    schedules: Schedules
     upkeep: Upkeep
+    endpoints: SqlWebhookEndpoints
+    courier: Courier
     services: ApiServices
+    keys: KeyDesk
     blobs: BlobStore
     parts: Sequence[Part]
     """In the order in which they are closed; what others stand on comes last."""
@@ -64,6 +72,7 @@ class Running:
             await self.services.database.migrate()
             if resealed := sum([await sealed.reseal() for sealed in self.sealed]):
                 log.info("sealed %d secrets with the newest key", resealed)
+            await self.endpoints.configure(self.services.settings.webhooks)
             await self.blobs.prepare()
             await self._sweep_sandboxes()
             await self.sandboxes.prepare()
@@ -78,7 +87,10 @@ class Running:
         work: dict[str, Coroutine[Any, Any, None]] = {
             "dispatcher": self.dispatcher.serve(self.driver.wake),
             "timers": self.timers.run(),
+            "schedules": self.schedules.run(),
             "upkeep": self.upkeep.run(),
+            "keys": self.keys.run(),
+            "webhooks": self.courier.run(),
         }
         if self.driver.keeper is not None:
             work["keeper"] = self.driver.keeper.run()

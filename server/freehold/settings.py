@@ -24,6 +24,7 @@ from pydantic_settings import (
 from freehold.core.addresses import LOOPBACK, Network, parse_network
 from freehold.core.domains import allowed_host_problem
 from freehold.core.git_repositories import git_host_problem
+from freehold.core.webhook_endpoints import ConfiguredEndpoint
 
 CONFIG_VARIABLE = "FREEHOLD_CONFIG"
 DEFAULT_CONFIG_FILE = "freehold.toml"
@@ -293,9 +294,39 @@ class Settings(BaseSettings):
         description="Days for which what was fetched of a repository is kept in the data directory "
         "when no session asks for it.",
     )
+    work_lease: int = Field(
+        default=300,
+        ge=1,
+        le=600,
+        description="Seconds after which a worker of a self-hosted environment that gave no sign "
+        "of life is taken for dead, and another gets its session. Workers may wish for another "
+        "time, of 600 seconds at most.",
+    )
+    webhooks: tuple[ConfiguredEndpoint, ...] = Field(
+        default=(),
+        description="Endpoints of webhooks beside those that clients create: in the file "
+        "`[[webhooks]]` with `name`, `url`, `secret` (`whsec_…`) and `events`, in the variable "
+        "the same as a JSON list; see `docs/WEBHOOKS.md`.",
+    )
+    webhook_networks: Annotated[tuple[str, ...] | None, NoDecode] = Field(
+        default=None,
+        description="Further ranges of internal addresses, as CIDR, that webhooks are delivered "
+        "to, there over plain HTTP and on other ports than 443 too; `none` opens none. Default: "
+        "this machine's loopback while no API key is configured, else none.",
+    )
+    webhook_timeout: float = Field(
+        default=15.0, gt=0, description="Seconds that an attempt to deliver a webhook may take."
+    )
+    webhook_patience_days: float = Field(
+        default=3.0,
+        gt=0,
+        description="Days without a delivery that succeeds after which an endpoint to which "
+        "deliveries fail is disabled.",
+    )
     api_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
-        description="Keys that clients must present, separated by commas. None: on loopback any "
+        description="Keys that clients must present, separated by commas; they work in the "
+        "default workspace, beside those of `freehold keys create`. With neither, on loopback any "
         "non-empty key is taken.",
     )
     secret_key: SecretStr | None = Field(
@@ -316,7 +347,7 @@ class Settings(BaseSettings):
         default="auto", description="`console`, `json`; `auto` is console on a terminal, else JSON."
     )
 
-    @field_validator("trusted_networks", "mcp_networks", mode="after")
+    @field_validator("trusted_networks", "mcp_networks", "webhook_networks", mode="after")
     @classmethod
     def _are_networks(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
         if value is None or value == ("none",):
@@ -331,6 +362,16 @@ class Settings(BaseSettings):
                 raise ValueError(f"{text}: {problem}")
         return value
 
+    @field_validator("webhooks", mode="after")
+    @classmethod
+    def _have_names_of_their_own(
+        cls, value: tuple[ConfiguredEndpoint, ...]
+    ) -> tuple[ConfiguredEndpoint, ...]:
+        names = [endpoint.name for endpoint in value]
+        if len(names) != len(set(names)):
+            raise ValueError("two endpoints have the same name")
+        return value
+
     @field_validator("git_hosts", mode="after")
     @classmethod
     def _are_git_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -340,7 +381,8 @@ class Settings(BaseSettings):
         return value
 
     @field_validator(
-        *("api_keys", "trusted_networks", "mcp_networks", "package_hosts", "git_hosts"),
+        *("api_keys", "trusted_networks", "mcp_networks", "webhook_networks"),
+        *("package_hosts", "git_hosts"),
         mode="before",
     )
     @classmethod
@@ -356,9 +398,17 @@ class Settings(BaseSettings):
         A server without keys listens on loopback alone, so whoever calls it is on this machine
         and can reach what listens there without the server's help.
         """
+        return self._opened(self.mcp_networks)
+
+    @property
+    def resolved_webhook_networks(self) -> tuple[Network, ...]:
+        """The internal ranges that webhooks may be delivered to; by default as for MCP."""
+        return self._opened(self.webhook_networks)
+
+    def _opened(self, named: tuple[str, ...] | None) -> tuple[Network, ...]:
         own: Sequence[Network] = () if self.api_keys else LOOPBACK
-        if self.mcp_networks is not None:
-            own = [parse_network(text) for text in self.mcp_networks]
+        if named is not None:
+            own = [parse_network(text) for text in named]
         return (*map(parse_network, self.trusted_networks), *own)
 
     @property

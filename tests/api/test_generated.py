@@ -34,7 +34,19 @@ def _configuration(server: Served) -> str:
     (thread,) = client.beta.sessions.threads.list(session.id)
     store = client.beta.memory_stores.create(name="generated")
     memory = client.beta.memory_stores.memories.create(store.id, path="/a/b", content="x")
+    said = {"type": "user.message", "content": [{"type": "text", "text": "x"}]}
+    deployment = client.beta.deployments.create(
+        name="generated",
+        agent=agent.id,
+        environment_id=environment.id,
+        initial_events=[said],  # type: ignore[list-item]
+    )
+    run = client.beta.deployments.run(deployment.id)
     return f"""
+[[operations]]
+include-path-regex = "/v1/deployment(s|_runs)/.*(?<!archive)$"
+parameters = {{ "path.deployment_id" = "{deployment.id}", "path.deployment_run_id" = "{run.id}" }}
+
 [[operations]]
 include-path-regex = "/v1/memory_stores/.*(?<!archive)$"
 exclude-method = "DELETE"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx2 as httpx
@@ -27,6 +28,7 @@ from tests.docker_engine import text_of
 from tests.support.running import BETA, serve_app
 
 TOOLSET = {"type": "agent_toolset_20260401"}
+CLOUD: Any = SimpleNamespace(environment={"type": "cloud"})
 XLSX = {"type": "anthropic", "skill_id": "xlsx"}
 RUN = b"#!/bin/sh\necho ran with $1\n"
 
@@ -357,7 +359,7 @@ class TestRepositories:
             ]
 
         furnisher = SkillFurnisher(NoSkills(), listing)
-        text = await furnisher.describe(Any)  # type: ignore[arg-type]
+        text = await furnisher.describe(CLOUD)
         assert text is not None
         assert "broken" not in text
         lint = (
@@ -366,4 +368,4 @@ class TestRepositories:
         )
         assert lint in text
         assert text.index("<name>Linting</name>") < text.index("<name>release</name>")
-        assert await SkillFurnisher(NoSkills()).describe(Any) is None  # type: ignore[arg-type]
+        assert await SkillFurnisher(NoSkills()).describe(CLOUD) is None

@@ -270,7 +270,6 @@ class TestCreateRefused:
     @pytest.mark.parametrize(
         ("config", "part"),
         [
-            ({"type": "self_hosted"}, "config.type"),
             ({"type": "cloud", "packages": {"apt": ["jq"]}}, "config.packages"),
         ],
     )

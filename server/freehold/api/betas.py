@@ -11,12 +11,16 @@ MANAGED_AGENTS = "managed-agents-2026-04-01"
 FILES_API = "files-api-2025-04-14"
 """Selects the shape that the list of files had before (spec 1.2)."""
 
-FAMILIES = ("agents", "environments", "sessions", "vaults")
+FAMILIES = ("agents", "deployment_runs", "deployments", "environments", "sessions", "vaults")
 """First segments below ``/v1`` that do not exist without :data:`MANAGED_AGENTS`."""
 
 MEMORY = "agent-memory-2026-07-22"
 MEMORY_FAMILY = "memory_stores"
 """Exists with :data:`MEMORY` or with :data:`MANAGED_AGENTS`; both together are refused."""
+
+WEBHOOKS = "webhooks-2026-10-07"
+WEBHOOKS_PATH = "/v1/organizations/webhooks"
+"""Exists, with all below it, with :data:`WEBHOOKS`."""
 
 PASSED_ON = ("messages",)
 """First segments below ``/v1`` whose betas are for the provider behind to judge (spec 21)."""
@@ -94,5 +98,7 @@ def require(path: str, named: frozenset[str]) -> None:
                 )
             case (False, False):
                 raise NotFound("Not found", should_retry=False)
+    if f"{path}/".startswith(f"{WEBHOOKS_PATH}/") and WEBHOOKS not in named:
+        raise NotFound("Not found", should_retry=False)
     if family in FAMILIES and MANAGED_AGENTS not in named:
         raise NotFound("Not found", should_retry=False)

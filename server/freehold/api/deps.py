@@ -9,8 +9,10 @@ from typing import Protocol, cast
 from starlette.requests import Request
 
 from freehold.api.sse import Streams
+from freehold.api.workers import Worker
 from freehold.core.catalog import Catalog
 from freehold.core.events import ClientEvent, Json, SessionError, SessionUpdated
+from freehold.core.keys import Principal
 from freehold.core.state import SessionState
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Fanout
@@ -22,6 +24,7 @@ from freehold.settings import Settings
 from freehold.store.database import Database
 from freehold.store.event_log import EventReader
 from freehold.store.file_library import FileLibrary
+from freehold.store.keys import KeyDesk
 from freehold.store.sealing import Sealer
 
 
@@ -47,9 +50,15 @@ class Intake(Protocol):
         ...
 
     async def send(
-        self, tx: Transaction, session_id: str, events: Sequence[ClientEvent]
+        self,
+        tx: Transaction,
+        session_id: str,
+        events: Sequence[ClientEvent],
+        *,
+        from_worker: bool = False,
     ) -> list[Json]:
-        """Take a client's events; their echoes. Raises :class:`~freehold.errors.ApiError`."""
+        """Take a client's events, or a worker's; their echoes. Raises
+        :class:`~freehold.errors.ApiError`."""
         ...
 
     async def archive(self, tx: Transaction, session_id: str) -> None:
@@ -114,6 +123,8 @@ class ApiServices:
     validator: Validator
     egress: Egress
     files: FileLibrary
+    keys: KeyDesk
+    """Who has the keys that the server issued."""
     catalog: Catalog = field(default_factory=Catalog)
     """What models can do and cost."""
     relay: Relay | None = None
@@ -135,5 +146,15 @@ def workspace_id(request: Request) -> str:
 
 
 def api_key_id(request: Request) -> str:
-    """Which of the server's keys the caller used."""
+    """The id of the key that the caller used; a worker's own, if it is one."""
     return cast(str, request.state.api_key_id)
+
+
+def principal(request: Request) -> Principal:
+    """Who the caller is, by its key."""
+    return cast(Principal, request.state.principal)
+
+
+def worker(request: Request) -> Worker | None:
+    """The worker of a self-hosted environment that asks, if it is one."""
+    return cast("Worker | None", request.state.worker)

@@ -12,10 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match
 
-from freehold.api import responses
+from freehold.api import reach, responses
 from freehold.errors import ApiError, MethodNotAllowed, NotFound
 
 INTERNAL = "Internal server error"
+NO_SUCH_METHOD = (
+    "Not found: of the organization's methods this server has those of workspaces and API keys, "
+    "since it has no users, invites, roles or bills."
+)
+_CAPITAL = ("/v1/deployments", "/v1/deployment_runs")
+"""Where the text for unknown paths is another (spec 1.1)."""
 
 
 def envelope(error_type: str, message: str, details: Any, request_id: str | None) -> dict[str, Any]:
@@ -51,7 +57,10 @@ async def _from_router(request: Request, raised: Exception) -> Response:
         answer = render(MethodNotAllowed("Method Not Allowed"), request_id)
         answer.headers["allow"] = ", ".join(allowed_methods(request))
         return answer
-    return render(NotFound("Not found", should_retry=False), request_id)
+    if reach.is_organization(request.url.path):
+        return render(NotFound(NO_SUCH_METHOD, should_retry=False), request_id)
+    late = request.url.path.startswith(_CAPITAL)
+    return render(NotFound("Not Found" if late else "Not found", should_retry=False), request_id)
 
 
 def allowed_methods(request: Request) -> list[str]:

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from freehold import telemetry
-from freehold.api import auth, betas, errors
+from freehold.api import auth, betas, errors, reach, workers
 from freehold.core import limits
 from freehold.errors import ApiError, RequestTooLarge
 
@@ -36,12 +36,14 @@ class Gate:
         app: ASGIApp,
         *,
         keys: auth.Keys,
+        access: workers.WorkerAccess | None = None,
         organization_id: str,
         mint: Callable[[Prefix], str],
         file_bytes: int = limits.BODY_BYTES,
     ) -> None:
         self._app = app
         self._keys = keys
+        self._access = access
         self._organization = organization_id.encode()
         self._mint = mint
         self._file_bytes = file_bytes
@@ -66,7 +68,7 @@ class Gate:
         body = _Body(receive, self._limit(scope))
         try:
             if _is_api(scope["path"]):
-                self._admit(scope, answer)
+                await self._admit(scope, answer)
                 body.check_declared(scope)
             await self._app(scope, body, answer)
         except ApiError as error:
@@ -88,7 +90,7 @@ class Gate:
             return self._file_bytes + _FORM_BYTES
         return limits.BODY_BYTES
 
-    def _admit(self, scope: Scope, answer: _Answer) -> None:
+    async def _admit(self, scope: Scope, answer: _Answer) -> None:
         single: dict[bytes, str] = {}
         named: list[str] = []
         for name, value in scope["headers"]:
@@ -96,13 +98,28 @@ class Gate:
                 named.append(value.decode("latin-1"))
             elif name in (b"x-api-key", b"authorization", b"anthropic-workspace-id"):
                 single[name] = value.decode("latin-1")
-        scope["state"]["api_key_id"] = self._keys.check(
-            single.get(b"x-api-key"), single.get(b"authorization")
+        path: str = scope["path"]
+        x_api_key, authorization = single.get(b"x-api-key"), single.get(b"authorization")
+        worker: workers.Worker | None = None
+        token = workers.token_of(x_api_key, authorization)
+        if token is not None and self._access is not None and not self._keys.knows(token):
+            worker = await self._access.admit(token, scope["method"], path)
+            principal = worker.principal
+        else:
+            principal = await self._keys.check(x_api_key, authorization)
+        workspace_id = await self._keys.workspace(
+            principal, single.get(b"anthropic-workspace-id"), path
         )
-        workspace_id = auth.workspace(single.get(b"anthropic-workspace-id"))
-        scope["state"]["workspace_id"] = workspace_id
-        answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
-        betas.check(scope["path"], named)
+        scope["state"] |= {
+            "principal": principal,
+            "api_key_id": principal.key_id,
+            "workspace_id": workspace_id,
+            "worker": worker,
+        }
+        if not reach.is_organization(path):
+            answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
+        reach.check(principal, path)
+        betas.check(path, named)
 
 
 def _is_api(path: str) -> bool:

@@ -45,6 +45,18 @@ async def read(request: Request, model: type[ParamsT], dialect: Dialect | None =
     return check(model, value, dialect or Dialect())
 
 
+async def read_or(
+    request: Request, model: type[ParamsT], dialect: Dialect | None = None
+) -> ParamsT:
+    """The body of an action that may have none, which is the same as ``{}``.
+
+    Raises:
+        InvalidRequest: it is not JSON, or not what ``model`` says.
+    """
+    value = await _json(request)
+    return check(model, {} if value in (_ABSENT, None) else value, dialect or Dialect())
+
+
 def check(model: type[ParamsT], value: Any, dialect: Dialect) -> ParamsT:
     """A parsed body as its model.
 
@@ -159,6 +171,10 @@ def _query_refusal(error: ValidationError, model: type[Query]) -> InvalidRequest
     if kind in ("greater_than_equal", "less_than_equal", "int_parsing", "int_type"):
         described = model.model_json_schema(by_alias=True)["properties"][name]
         bounds = described.get("anyOf", [described])[0]
+        if "maximum" not in bounds:
+            return InvalidRequest(
+                f"{path}: Input should be greater than or equal to {bounds['minimum']}"
+            )
         return InvalidRequest(
             f"{path}: value must be greater than or equal to {bounds['minimum']} "
             f"and less than or equal to {bounds['maximum']}"

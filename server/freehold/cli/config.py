@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from rich.markup import escape
 from rich.table import Table
 
@@ -97,7 +97,10 @@ def _values(annotation: Any) -> str:
     if origin is Annotated:
         return _values(get_args(annotation)[0])
     if origin is tuple:
-        return f"{_values(get_args(annotation)[0])}, several separated by commas"
+        (kind, *_) = get_args(annotation)
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return "tables"
+        return f"{_values(kind)}, several separated by commas"
     words = {bool: "`true`, `false`", int: "whole number", float: "number", Path: "path",
              str: "text", SecretStr: "secret"}  # fmt: skip
     return words[annotation]

@@ -60,6 +60,7 @@ def secrets(settings: Settings) -> list[str]:
     for key in (settings.blobs_access_key, settings.blobs_secret_key):
         if key is not None:
             found.append(key.get_secret_value())
+    found += [endpoint.secret.get_secret_value() for endpoint in settings.webhooks]
     if settings.web_search_api_key is not None:
         found.append(settings.web_search_api_key.get_secret_value())
     return found

@@ -9,7 +9,7 @@ from rich.markup import escape
 from typer.core import TyperGroup
 
 from freehold import __version__
-from freehold.cli import config, demo, doctor, image, serve
+from freehold.cli import config, demo, doctor, image, keys, serve, worker
 from freehold.cli.console import err, out
 from freehold.errors import FreeholdError
 from freehold.telemetry import Redactor
@@ -56,7 +56,9 @@ def _options(
 
 
 program.command("serve")(serve.serve)
+program.command("worker")(worker.worker)
 program.command("demo")(demo.demo)
 program.command("doctor")(doctor.doctor)
 program.add_typer(image.commands, name="image")
+program.add_typer(keys.commands, name="keys")
 program.add_typer(config.commands, name="config")

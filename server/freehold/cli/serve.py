@@ -104,7 +104,7 @@ def _greet(app: FastAPI, settings: Settings, url: str) -> None:
     out.print(
         f"  keys      {len(settings.api_keys)} configured"
         if settings.api_keys
-        else "  keys      none configured; on this machine any non-empty key is taken"
+        else "  keys      none configured; any non-empty key is taken until `freehold keys create`"
     )
     out.print("Point a client at it:")
     out.print(

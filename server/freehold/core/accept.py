@@ -27,10 +27,12 @@ from freehold.core.events import (
     UserToolResult,
     wire,
 )
+from freehold.core.state import SessionState
 from freehold.errors import InvalidRequest, NotFound, NotSupported, PermissionDenied
 
 KnownResult = Callable[[str], bool]
-"""Whether the log already has a result for the custom tool call of this id."""
+"""Whether the call of this id is one of the session's that a client or a worker answers, and is
+closed."""
 
 _WAITING = (
     "Invalid user.message event at events[{index}]: waiting on responses to events [{ids}]; only "
@@ -40,6 +42,7 @@ _WAITING = (
 
 
 _LEADS_SYSTEM = ("user.message", "user.tool_result", "user.custom_tool_result")
+_RESULTS = ("user.tool_result", "user.custom_tool_result")
 _ANSWERS = ("user.tool_confirmation", "user.tool_result", "user.custom_tool_result")
 
 
@@ -49,27 +52,52 @@ def accept(
     answered: KnownResult = lambda _: False,
     *,
     takes_system: bool = True,
+    from_worker: bool = False,
 ) -> list[Json]:
     """Write what the events amount to with ``pen``; the echoes to answer with.
 
-    ``takes_system`` tells whether the session's model takes system messages in a conversation.
+    ``takes_system`` tells whether the session's model takes system messages in a conversation,
+    ``from_worker`` whether they come with a worker's credentials, which may send results alone.
 
     Raises:
         InvalidRequest: an event does not fit the session's state; the message names its index.
         NotFound: an interrupt names a thread that does not exist.
-        PermissionDenied: an API key sent a ``user.tool_result``.
+        PermissionDenied: an API key sent a ``user.tool_result``, or a worker something else than
+            results.
         NotSupported: this version cannot take the event.
     """
     if pen.state.status == "terminated":
         raise InvalidRequest(f"Session {pen.state.session_id} is terminated and takes no events.")
+    _check_sender(events, from_worker=from_worker)
     _check_system(pen, events, takes_system=takes_system)
     echoes: list[Json] = []
     for answers, run in groupby(enumerate(events), lambda item: item[1].type in _ANSWERS):
-        waiting = pen.state.waiting
+        waiting = _waited_for(pen.state)
         echoes += [_accept_one(pen, index, event, answered) for index, event in run]
-        if answers and pen.state.waiting != waiting:
+        if answers and _waited_for(pen.state) != waiting:
             _move_on(pen)
     return echoes
+
+
+def _waited_for(state: SessionState) -> tuple[tuple[str, bool], ...]:
+    """The calls that wait for a client or a worker, and whether for a confirmation."""
+    asked = {call.id for call in state.calls if call.asks}
+    return tuple((call_id, call_id in asked) for call_id in state.waiting)
+
+
+def _check_sender(events: Sequence[ClientEvent], *, from_worker: bool) -> None:
+    for index, event in enumerate(events):
+        if event.type == "user.tool_result" and not from_worker:
+            raise PermissionDenied(
+                f"events[{index}]: `user.tool_result` may only be sent with environment "
+                "credentials (the self-hosted runner's Session-Instance JWT); an API key or "
+                "Console session cannot post this event type"
+            )
+        if from_worker and event.type not in _RESULTS:
+            raise PermissionDenied(
+                f"events[{index}]: `{event.type}` cannot be sent with environment credentials, "
+                "which may only send `user.tool_result` and `user.custom_tool_result`"
+            )
 
 
 def _check_system(pen: Draughtsman, events: Sequence[ClientEvent], *, takes_system: bool) -> None:
@@ -108,13 +136,9 @@ def _accept_one(pen: Draughtsman, index: int, event: ClientEvent, answered: Know
         case UserToolConfirmation():
             return _confirmation(pen, index, event)
         case UserCustomToolResult():
-            return _custom_result(pen, index, event, answered)
+            return _result(pen, index, event, event.custom_tool_use_id, answered)
         case UserToolResult():
-            raise PermissionDenied(
-                f"events[{index}]: `user.tool_result` may only be sent with environment "
-                "credentials (the self-hosted runner's Session-Instance JWT); an API key or "
-                "Console session cannot post this event type"
-            )
+            return _result(pen, index, event, event.tool_use_id, answered)
         case SystemMessage():
             if index == 0:  # elsewhere it goes with a tool result, which is taken at the budget
                 refuse_at_budget(pen)
@@ -204,18 +228,22 @@ def _confirmation(pen: Draughtsman, index: int, event: UserToolConfirmation) -> 
     return _echo(record, event, processed=False)
 
 
-def _custom_result(
-    pen: Draughtsman, index: int, event: UserCustomToolResult, answered: KnownResult
+def _result(
+    pen: Draughtsman,
+    index: int,
+    event: UserCustomToolResult | UserToolResult,
+    call_id: str,
+    answered: KnownResult,
 ) -> Json:
-    call_id = event.custom_tool_use_id
     event = event.model_copy(update={"session_thread_id": None})
+    kind = "custom" if event.type == "user.custom_tool_result" else "worker"
     call = next((call for call in pen.state.calls if call.id == call_id), None)
-    if call is None or call.kind != "custom":
-        if answered(call_id):
+    if call is None or call.kind != kind or call.asks or call.refused:
+        if call is None and answered(call_id):
             return wire(pen.mint(), event, pen.now)
         raise InvalidRequest(
-            f"Invalid user.custom_tool_result event at events[{index}]: `{call_id}` is not "
-            "waiting for a result"
+            f"Invalid {event.type} event at events[{index}]: `{call_id}` is not waiting for a "
+            "result"
         )
     (record,) = pen.write(Draft(event))
     return _echo(record, event, processed=True)

@@ -120,7 +120,7 @@ def _at_rest(state: SessionState, now: datetime) -> Command | None:
 def _with_open_calls(state: SessionState, now: datetime) -> Command:
     if state.blocked:
         return Write(go_idle(state, requires_action(state.waiting), now))
-    call = next(call for call in state.calls if call.kind != "custom")
+    call = next(call for call in state.calls if not call.outside)
     refusal = _refusal(call)
     return RunTool(call) if refusal is None else Write((tool_error(call, refusal),))
 

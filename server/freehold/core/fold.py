@@ -41,10 +41,11 @@ from freehold.core.events import (
     UserInterrupt,
     UserMessage,
     UserToolConfirmation,
+    UserToolResult,
 )
 from freehold.core.prices import Rates
 from freehold.core.state import END_TURN, OpenCall, PendingInput, SessionState
-from freehold.core.web_rules import WEB_SEARCH
+from freehold.core.web_rules import WEB_SEARCH, WEB_TOOLS
 
 _SAMPLE_AGAIN = frozenset({"pause_turn", "compaction"})
 _GOES_ON = frozenset({"budget_reached", "requires_action"})
@@ -87,15 +88,16 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             change = {"verdict": verdict, "deny_message": message}
             return {"calls": _with(state, call_id, change)}
         case AgentToolUse() | AgentMcpToolUse() | AgentCustomToolUse():
-            return {"calls": (*state.calls, _opened(record, record.event))}
+            return {"calls": (*state.calls, _opened(state, record, record.event))}
         case AgentToolResult(tool_use_id=call_id, is_error=failed):
             ran = _ran_in_sandbox(record)
             return _closed(state, call_id) | _searched(state, call_id, failed) | ran
         case AgentMcpToolResult(mcp_tool_use_id=call_id):
             return _closed(state, call_id)
         case UserCustomToolResult(custom_tool_use_id=call_id):
-            early = (*state.early, call_id) if state.status == "running" else state.early
-            return {"early": early, **_closed(state, call_id)}
+            return _answered(state, call_id)
+        case UserToolResult(tool_use_id=call_id):
+            return _answered(state, call_id)
         case CallStarted(call_id=call_id):
             return {"calls": _with(state, call_id, {"started": True})}
         case ModelRequestStart():
@@ -154,6 +156,7 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
                 # one whose calls were answered before it said that it waits goes on at once.
                 "owes_sampling": state.owes_sampling and reason.type in _GOES_ON,
                 **_stopped_running(state, record),
+                **_reached(state, reason),
             }
         case SessionUpdated() as updated if updated.changed("budget"):
             budget = updated.budget
@@ -189,11 +192,18 @@ def _change(state: SessionState, record: Record) -> dict[str, Any]:
             return {}
 
 
-def _opened(record: Record, event: AgentToolUse | AgentMcpToolUse | AgentCustomToolUse) -> OpenCall:
+def _opened(
+    state: SessionState,
+    record: Record,
+    event: AgentToolUse | AgentMcpToolUse | AgentCustomToolUse,
+) -> OpenCall:
     call = OpenCall(id=record.id, kind="custom", name=event.name, input=event.input, seq=record.seq)
     match event:
         case AgentToolUse(evaluated_permission=permission):
-            return call.model_copy(update={"kind": "builtin", "permission": permission})
+            # What no agent may call is answered here, wherever the sandbox is.
+            away = state.self_hosted and permission != "deny" and event.name not in WEB_TOOLS
+            kind = "worker" if away else "builtin"
+            return call.model_copy(update={"kind": kind, "permission": permission})
         case AgentMcpToolUse(evaluated_permission=permission, mcp_server_name=server):
             change = {"kind": "mcp", "permission": permission, "server": server}
             return call.model_copy(update=change)
@@ -204,6 +214,11 @@ def _with(state: SessionState, call_id: str, change: dict[str, Any]) -> tuple[Op
     return tuple(
         call.model_copy(update=change) if call.id == call_id else call for call in state.calls
     )
+
+
+def _answered(state: SessionState, call_id: str) -> dict[str, Any]:
+    early = (*state.early, call_id) if state.status == "running" else state.early
+    return {"early": early, **_closed(state, call_id)}
 
 
 def _closed(state: SessionState, call_id: str) -> dict[str, Any]:
@@ -298,6 +313,13 @@ def _failed(retry_status: str) -> dict[str, Any]:
 
 def _ended(state: SessionState, record: Record) -> dict[str, Any]:
     return {"status": "terminated", **_stopped_running(state, record)}
+
+
+def _reached(state: SessionState, reason: StopReason) -> dict[str, Any]:
+    budget = state.budget
+    if reason.type != "budget_reached" or budget is None or budget in state.budgets_reached:
+        return {}
+    return {"budgets_reached": (*state.budgets_reached, budget)}
 
 
 def _stopped_running(state: SessionState, record: Record) -> dict[str, Any]:

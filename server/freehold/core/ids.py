@@ -17,6 +17,7 @@ _TIME_BITS = 56
 Prefix = Literal[
     "agent", "env", "sesn", "sevt", "sthr", "sesrsc", "outc", "req", "vlt", "vcrd", "wrkspc",
     "memstore", "mem", "memver", "skill", "skver", "file", "depl", "drun", "work", "apikey",
+    "whe", "whep",
 ]  # fmt: skip
 
 _BODY = re.compile(rf"01[{ALPHABET}]{{{BODY_LENGTH}}}")

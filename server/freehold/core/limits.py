@@ -22,6 +22,7 @@ EVENTS_PAGE_DEFAULT = 100
 EVENTS_PAGE_MAX = 1000
 THREADS_PAGE_MAX = 1000
 MODELS_PAGE_MAX = 1000
+WORK_PAGE_MAX = 1000
 """Spec 1.8; for sessions and events the choices of spec 25, number 8."""
 
 AGENT_NAME = 256
@@ -70,6 +71,13 @@ CENTS_DIGITS = 16
 """Spec 5.2, 6.1, 6.3, 9; events per request is the choice of spec 25, number 10; the digits of a
 budget are ours."""
 
+DEPLOYMENT_NAME = 256
+DEPLOYMENT_DESCRIPTION = 2048
+DEPLOYMENTS_SCHEDULED = 1_000
+RUNS_PAGE_MAX = 1000
+CRON_EXPRESSION = 512
+"""Spec 13.1, 13.2; the length of an expression is ours."""
+
 VAULT_DISPLAY_NAME = 255
 CREDENTIALS = 20
 CREDENTIAL_TOKEN = 8192
@@ -114,3 +122,17 @@ SKILLS_PAGE_MAX = 1000
 paths and the length of the frontmatter are ours."""
 REPOSITORY_SKILLS = 100
 """Skills of a session's repositories that the model is told of; ours."""
+
+API_KEY_NAME = 500
+"""Inferred; the SDK has no limit."""
+TAGS = 50
+"""Of a workspace. Inferred, as the lengths are: the metadata's."""
+ORGANIZATION_PAGE_MAX = 1_000
+"""Workspaces and API keys on a page (the SDK's texts)."""
+WEBHOOK_ENDPOINTS = 32
+WEBHOOKS_PAGE_MAX = 100
+"""Spec 20.1, 1.8."""
+WEBHOOK_URL = 2048
+WEBHOOK_NAME = 255
+WEBHOOK_DESCRIPTION = 1024
+"""Ours."""

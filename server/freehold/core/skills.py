@@ -15,6 +15,8 @@ from freehold.core import limits
 
 ROOT = "/workspace/skills"
 """Where skills are in a sandbox (spec 22.1)."""
+WORKER_ROOT = "skills"
+"""Where a worker of a self-hosted environment puts them, from its working directory on."""
 SKILL_FILE = "SKILL.md"
 LATEST = "latest"
 """The version that stands for the newest."""
@@ -25,7 +27,7 @@ _USAGE_POLICY = (
     "work. Before you start on a task that a skill below is described for, read its "
     f"`{SKILL_FILE}` at the skill's location and follow it; it says which of the skill's other "
     "files to read or run and when, so do not read those in advance. Paths in a skill are "
-    f"relative to its location. What lies below {ROOT} is read-only: copy what you want to "
+    "relative to its location. What lies below {root} is read-only: copy what you want to "
     "change. Use "
     "several skills together where a task calls for that, and none where no description fits."
 )
@@ -68,11 +70,11 @@ def location(folder: str) -> str:
     return f"{ROOT}/{folder}/"
 
 
-def system_block(skills: Sequence[AnnouncedSkill]) -> str | None:
+def system_block(skills: Sequence[AnnouncedSkill], root: str = ROOT) -> str | None:
     """The text that announces skills to the model; ``None`` if there are none (spec 22.4)."""
     if not skills:
         return None
-    lines = [_USAGE_POLICY, "", "<available_skills>"]
+    lines = [_USAGE_POLICY.replace("{root}", root), "", "<available_skills>"]
     for skill in skills:
         lines += [
             "<skill>",

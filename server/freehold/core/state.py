@@ -17,7 +17,8 @@ from freehold.core import prices, times
 from freehold.core.events import ClientEvent, Json, ModelUsage, StopReason
 
 Status = Literal["idle", "running", "rescheduling", "terminated"]
-CallKind = Literal["builtin", "mcp", "custom"]
+CallKind = Literal["builtin", "mcp", "custom", "worker"]
+"""``worker``: a built-in tool of the sandbox that a worker of a self-hosted environment runs."""
 Permission = Literal["allow", "ask", "deny"]
 
 
@@ -55,6 +56,16 @@ class OpenCall(_Model):
     def asks(self) -> bool:
         """Whether the call waits for the client's confirmation."""
         return self.permission == "ask" and self.verdict is None
+
+    @property
+    def refused(self) -> bool:
+        """Whether it may not run; then the server answers it, whoever would have run it."""
+        return self.permission == "deny" or self.verdict == "deny"
+
+    @property
+    def outside(self) -> bool:
+        """Whether its result comes from the client or a worker."""
+        return self.kind == "custom" or (self.kind == "worker" and not self.refused)
 
 
 class Usage(_Model):
@@ -101,6 +112,8 @@ class SessionState(_Model):
     primary_thread_id: str
     agent_name: str
     created_at: datetime
+    self_hosted: bool = False
+    """Workers of its environment run the tools of the sandbox (spec 4)."""
     seq: int = 0
     last_at: datetime | None = None
     """``processed_at`` of the newest record; the next one is later."""
@@ -110,7 +123,7 @@ class SessionState(_Model):
     inputs: tuple[PendingInput, ...] = ()
     calls: tuple[OpenCall, ...] = ()
     early: tuple[str, ...] = ()
-    """Custom calls that were answered before the session said that it waits for them."""
+    """Calls that were answered from outside before the session said that it waits for them."""
     open_span: str | None = None
     owes_sampling: bool = False
     """The model has something to answer: a message or tool results it has not seen."""
@@ -158,6 +171,8 @@ class SessionState(_Model):
     """Time from the first running to the first model request, once that was made."""
     budget: int | None = None
     """The list cost at which no model request is made any more, in cents."""
+    budgets_reached: tuple[int, ...] = ()
+    """The budgets at which it has said that it pauses: webhooks tell of each once."""
     archived: bool = False
     deleted: bool = False
 
@@ -207,18 +222,28 @@ class SessionState(_Model):
     def waiting(self) -> tuple[str, ...]:
         """Ids of the calls that wait for the client, in the order the model made them.
 
-        Where confirmations are open only these are listed (spec 6.7): nothing runs, and no
-        custom result is asked for, until all of them are settled.
+        Where confirmations are open only these are listed (spec 6.7): nothing runs here, and no
+        result is asked for, until all of them are settled.
         """
         asks = tuple(call.id for call in self.calls if call.asks)
-        return asks or tuple(call.id for call in self.calls if call.kind == "custom")
+        return asks or tuple(call.id for call in self.calls if call.outside)
 
     @property
     def blocked(self) -> bool:
         """Whether the open calls leave nothing to do until the client answers one of them."""
         return any(call.asks for call in self.calls) or (
-            bool(self.calls) and all(call.kind == "custom" for call in self.calls)
+            bool(self.calls) and all(call.outside for call in self.calls)
         )
+
+    @property
+    def wants_worker(self) -> bool:
+        """Whether a worker would find something to do, or soon may (spec 4.3)."""
+        if not self.self_hosted or self.status == "terminated" or self.deleted:
+            return False
+        if self.status != "idle":
+            return True
+        asks = any(call.asks for call in self.calls)
+        return not asks and any(call.outside for call in self.calls)
 
     @property
     def interrupted(self) -> bool:

@@ -138,3 +138,46 @@ BUILTIN_TOOLS: dict[str, Json] = {
     ),
 }
 """Name, description and input schema of each tool, in the Messages API's form."""
+
+
+def _for_workers(name: str, description: str, **changes: Json) -> Json:
+    tool = BUILTIN_TOOLS[name]
+    schema = tool["input_schema"]
+    properties = {**schema["properties"], **changes}
+    return {
+        "name": name,
+        "description": description,
+        "input_schema": {**schema, "properties": properties},
+    }
+
+
+_RELATIVE = _text("Path of the file, absolute or from the working directory on.")
+
+WORKER_TOOLS: dict[str, Json] = {
+    "bash": _for_workers(
+        "bash",
+        "Run a command in a persistent bash shell. The working directory, variables, functions and "
+        "background processes survive from one call to the next. Standard output and standard "
+        "error come back merged; of more than 100 KiB you see the end. A non-zero exit status "
+        "makes the result an error. Standard input is empty, so do not start programs that wait "
+        "for a person. Start long-running programs in the background with `&` and send their "
+        "output to a file. A command that exceeds its timeout is killed with its shell, and the "
+        "next call begins in a new one. Commands run one after another.",
+    ),
+    "read": _for_workers("read", BUILTIN_TOOLS["read"]["description"], file_path=_RELATIVE),
+    "write": _for_workers("write", BUILTIN_TOOLS["write"]["description"], file_path=_RELATIVE),
+    "edit": _for_workers("edit", BUILTIN_TOOLS["edit"]["description"], file_path=_RELATIVE),
+    "glob": BUILTIN_TOOLS["glob"],
+    "grep": _tool(
+        "grep",
+        "Search the contents of files for a regular expression. Matching lines come back as "
+        "`path:line:text`; at most 100 KiB of them.",
+        ["pattern"],
+        {
+            "pattern": _text("The regular expression to look for in each line."),
+            "path": _text("File or directory to search. Default: the working directory."),
+        },
+    ),
+}
+"""The same where the workers of a self-hosted environment run them: what the official ones take and
+do (spec 4.6, 12.2)."""

@@ -22,6 +22,7 @@ from freehold.core.events import (
     SystemMessage,
     UserCustomToolResult,
     UserMessage,
+    UserToolResult,
 )
 
 EMPTY_RESULT = "(no output)"
@@ -80,6 +81,8 @@ class Transcript:
             case AgentMcpToolResult(mcp_tool_use_id=call_id, content=content, is_error=failed):
                 self._answer(call_id, content, failed)
             case UserCustomToolResult(custom_tool_use_id=call_id, content=content, is_error=failed):
+                self._answer(call_id, content, failed)
+            case UserToolResult(tool_use_id=call_id, content=content, is_error=failed):
                 self._answer(call_id, content, failed)
             case _:
                 pass

@@ -34,6 +34,7 @@ class Keyring:
         self._clock = clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._refreshing: set[asyncio.Task[OpenedCredential]] = set()
+        self._told: dict[str, str] = {}
 
     async def close(self) -> None:
         """Wait for the tokens that are on their way: a lost one may be the last."""
@@ -96,9 +97,13 @@ class Keyring:
         secrets = credential.secrets
         if "refresh_token" not in secrets:
             raise TokenRefreshFailed("the credential has no refresh token")
-        tokens = await self._endpoint.refresh(
-            credential.auth["refresh"], secrets["refresh_token"], secrets.get("client_secret")
-        )
+        try:
+            tokens = await self._endpoint.refresh(
+                credential.auth["refresh"], secrets["refresh_token"], secrets.get("client_secret")
+            )
+        except TokenRefreshFailed:
+            await self._tell(credential)
+            raise
         renewed: Json = {**secrets, "access_token": tokens.access_token}
         if tokens.refresh_token is not None:
             renewed["refresh_token"] = tokens.refresh_token
@@ -112,6 +117,12 @@ class Keyring:
         if after is None:
             raise TokenRefreshFailed("the credential was archived or deleted")
         return after
+
+    async def _tell(self, credential: OpenedCredential) -> None:
+        """Say once of the same tokens that they were not renewed, however often it is tried."""
+        if self._told.get(credential.id) != credential.sealed:
+            await self._store.refresh_failed(credential, self._clock.now())
+            self._told[credential.id] = credential.sealed
 
 
 class SessionBearer:

@@ -78,7 +78,7 @@ def stray_call(state: SessionState) -> OpenCall | None:
     """
     if not state.interrupted or state.blocked or state.sandbox_id is None:
         return None
-    call = next((call for call in state.calls if call.kind != "custom"), None)
+    call = next((call for call in state.calls if not call.outside), None)
     if call is None or call.kind != "builtin" or is_web_call(call):
         return None
     return call
@@ -320,7 +320,8 @@ class Driver:
         if isinstance(work, Compact):
             return await self._sampler.compact(job.handle, job.state)
         spec = await job.handle.spec()
-        if job.state.sandbox_id is None and enabled_builtins(spec.agent["tools"]):
+        here = not job.state.self_hosted and enabled_builtins(spec.agent["tools"])
+        if here and job.state.sandbox_id is None:
             self._hands.warm(job.handle)
         return await self._sampler.sample(job.handle, job.state)
 

@@ -20,6 +20,7 @@ from freehold.core.events import (
     SessionUpdated,
     SystemMessage,
     UserCustomToolResult,
+    UserToolResult,
 )
 from freehold.core.state import SessionState
 from freehold.errors import InvalidRequest, NotFound
@@ -54,6 +55,7 @@ class Intake:
             agent_name=spec.agent["name"],
             created_at=spec.created_at,
             budget=spec.budget,
+            self_hosted=spec.environment["type"] == "self_hosted",
         )
 
     async def begin(
@@ -78,32 +80,52 @@ class Intake:
             state = pen.state
         if not events:
             return state
-        state, _ = await self._take(tx, spec.session_id, events)
+        state, _ = await self._take(tx, spec.session_id, events, spec)
         return state
 
     async def send(
-        self, tx: Transaction, session_id: str, events: Sequence[ClientEvent]
+        self,
+        tx: Transaction,
+        session_id: str,
+        events: Sequence[ClientEvent],
+        *,
+        from_worker: bool = False,
     ) -> list[Json]:
         """Take the events or refuse them all; the echoes to answer with (spec 6.2).
+
+        ``from_worker``: they come with a worker's credentials.
 
         Raises:
             NotFound: no such session, or an event names a thread that does not exist.
             InvalidRequest: an event does not fit the session's state.
             PermissionDenied, NotSupported: the event is not for this caller or this version.
         """
-        _, echoes = await self._take(tx, session_id, events)
+        _, echoes = await self._take(tx, session_id, events, from_worker=from_worker)
         return echoes
 
     async def _take(
-        self, tx: Transaction, session_id: str, events: Sequence[ClientEvent]
+        self,
+        tx: Transaction,
+        session_id: str,
+        events: Sequence[ClientEvent],
+        spec: SessionSpec | None = None,
+        *,
+        from_worker: bool = False,
     ) -> tuple[SessionState, list[Json]]:
         handle, pen = await self._open(tx, session_id)
         answered = await self._answered_before(tx, pen.state, events)
         takes_system = True
         if any(isinstance(event, SystemMessage) for event in events):
-            model_id = (await handle.spec()).agent["model"]["id"]
+            # A session that is being created cannot be read yet.
+            model_id = (spec or await handle.spec()).agent["model"]["id"]
             takes_system = self._catalog.capabilities(model_id).system_messages
-        echoes = accept(pen, events, answered.__contains__, takes_system=takes_system)
+        echoes = accept(
+            pen,
+            events,
+            answered.__contains__,
+            takes_system=takes_system,
+            from_worker=from_worker,
+        )
         await handle.save(tx, pen)
         if pen.state.needs_work:
             await self._dispatcher.wake(session_id, tx)
@@ -112,15 +134,20 @@ class Intake:
     async def _answered_before(
         self, tx: Transaction, state: SessionState, events: Sequence[ClientEvent]
     ) -> set[str]:
-        """Custom tool calls of this session that are closed: a late answer has no effect."""
-        open_calls = {call.id for call in state.calls if call.kind == "custom"}
+        """Calls of this session that are not the server's to run, and are closed: a late answer
+        has no effect."""
+        open_calls = {call.id for call in state.calls if call.outside}
         # An answer that comes twice in one request closes its call on the way.
         answered: set[str] = set()
         for event in events:
-            if not isinstance(event, UserCustomToolResult):
-                continue
-            call_id = event.custom_tool_use_id
-            if call_id in open_calls or await _is_custom_call(tx, state.session_id, call_id):
+            match event:
+                case UserCustomToolResult(custom_tool_use_id=call_id):
+                    asked = "agent.custom_tool_use"
+                case UserToolResult(tool_use_id=call_id):
+                    asked = "agent.tool_use"
+                case _:
+                    continue
+            if call_id in open_calls or await tx.event_type(state.session_id, call_id) == asked:
                 answered.add(call_id)
         return answered
 
@@ -186,7 +213,3 @@ class Intake:
             state, now=self._clock.now(), mint=lambda: self._clock.mint("sevt"), origin="client"
         )
         return handle, pen
-
-
-async def _is_custom_call(tx: Transaction, session_id: str, event_id: str) -> bool:
-    return await tx.event_type(session_id, event_id) == "agent.custom_tool_use"

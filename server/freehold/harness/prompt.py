@@ -8,7 +8,7 @@ from datetime import datetime
 from freehold.core.events import Json
 from freehold.core.mcp import OfferedTool
 from freehold.core.permissions import custom_tools, enabled_builtins
-from freehold.core.toolset import BUILTIN_TOOLS
+from freehold.core.toolset import BUILTIN_TOOLS, WORKER_TOOLS
 from freehold.core.web_tools import offered, web_definitions
 from freehold.ports.log import SessionSpec
 from freehold.ports.model import ModelRequest
@@ -34,11 +34,14 @@ def build_request(
     agent = spec.agent
     model = agent["model"]
     effort = model.get("effort")
+    self_hosted = spec.environment["type"] == "self_hosted"
     return ModelRequest(
         model=model["id"],
         messages=list(messages),
-        system=system_blocks(agent, layout, contents),
-        tools=tool_definitions(offered(agent["tools"], web), spec.created_at)
+        system=system_blocks(agent, layout, contents, self_hosted=self_hosted),
+        tools=tool_definitions(
+            offered(agent["tools"], web), spec.created_at, self_hosted=self_hosted
+        )
         + [tool.definition for tool in mcp_tools],
         effort=effort["type"] if effort else None,
         speed=model.get("speed"),
@@ -82,10 +85,26 @@ def build_summary_request(
     return build_request(spec, [*earlier, *ending], layout, web, mcp_tools, contents=contents)
 
 
-def system_blocks(agent: Json, layout: Layout, contents: Sequence[str] = ()) -> list[Json]:
-    """The agent's own text, then what it has to know of its surroundings (spec 22.4)."""
+SELF_HOSTED = (
+    "You have been invoked in an environment that the user hosts: your tools work on a machine of "
+    "the user's, one call after the other, in a working directory that relative paths start from. "
+    "Files and the shell's state stay while that machine serves the session; do not rely on them "
+    "after a long pause."
+)
+
+
+def system_blocks(
+    agent: Json, layout: Layout, contents: Sequence[str] = (), *, self_hosted: bool = False
+) -> list[Json]:
+    """The agent's own text, then what it has to know of its surroundings (spec 22.4).
+
+    ``self_hosted``: a worker runs the tools, wherever it may be; what it leaves in files is not
+    handed over.
+    """
     blocks = [agent["system"]] if agent["system"] else []
-    if enabled_builtins(agent["tools"]):
+    if self_hosted and enabled_builtins(agent["tools"]):
+        blocks += [SELF_HOSTED, *contents]
+    elif enabled_builtins(agent["tools"]):
         blocks.append(
             "You have been invoked in an environment with a sandbox of your own: a Linux "
             "machine that your tools work in and that keeps its files and its shell's state for "
@@ -97,9 +116,12 @@ def system_blocks(agent: Json, layout: Layout, contents: Sequence[str] = ()) -> 
     return [{"type": "text", "text": text} for text in blocks]
 
 
-def tool_definitions(tools: Sequence[Json], created_at: datetime) -> list[Json]:
+def tool_definitions(
+    tools: Sequence[Json], created_at: datetime, *, self_hosted: bool = False
+) -> list[Json]:
     """The tools of a session created then, as the Messages API wants them declared."""
-    builtins = [BUILTIN_TOOLS[name] for name in enabled_builtins(tools)]
+    known = WORKER_TOOLS if self_hosted else BUILTIN_TOOLS
+    builtins = [known[name] for name in enabled_builtins(tools)]
     customs = [
         {key: tool[key] for key in ("name", "description", "input_schema")}
         for tool in custom_tools(tools)

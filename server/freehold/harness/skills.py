@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from freehold.core.skills import ROOT, location, system_block
+from freehold.core.skills import ROOT, WORKER_ROOT, AnnouncedSkill, location, system_block
 from freehold.errors import TooManyFiles
 from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import Placed, Root, Sandbox
@@ -39,7 +39,17 @@ class SkillFurnisher:
 
     async def describe(self, spec: SessionSpec) -> str | None:
         """Names, descriptions and places; the model reads the rest when it needs it."""
-        told = [skill.announced for skill in await self._source.of_session(spec)]
+        resolved = await self._source.of_session(spec)
+        if spec.environment["type"] == "self_hosted":
+            # Workers know no folders of ours: they go by the names (spec 22.1).
+            return system_block(
+                [
+                    AnnouncedSkill(one.name, one.description, f"{WORKER_ROOT}/{one.name}/")
+                    for one in resolved
+                ],
+                WORKER_ROOT,
+            )
+        told = [skill.announced for skill in resolved]
         told += repositories.announced(await self._in_repositories(spec))
         return system_block(told)
 

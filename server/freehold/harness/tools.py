@@ -195,7 +195,8 @@ class Hands:
         if not too_long(content):
             return content
         sandbox = None
-        if enabled_builtins((await handle.spec()).agent["tools"]):
+        spec = await handle.spec()
+        if spec.environment["type"] == "cloud" and enabled_builtins(spec.agent["tools"]):
             try:
                 sandbox = await self.attach(handle)
             except SandboxError as error:

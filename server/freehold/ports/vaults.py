@@ -61,6 +61,10 @@ class CredentialStore(Protocol):
         """Keep new tokens; whether they were kept: not if somebody else changed the credential."""
         ...
 
+    async def refresh_failed(self, credential: OpenedCredential, now: datetime) -> None:
+        """Have it told that there were no new tokens."""
+        ...
+
 
 @dataclass(frozen=True)
 class NewTokens:

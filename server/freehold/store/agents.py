@@ -114,13 +114,14 @@ async def add_version(tx: WriteSession, agent: AgentRow) -> None:
     await _insert_version(tx, agent)
 
 
-async def archive(tx: WriteSession, workspace_id: str, agent_id: str, moment: datetime) -> None:
-    """Make the agent read-only for good. An archived one stays as it is."""
-    await tx.execute(
+async def archive(tx: WriteSession, workspace_id: str, agent_id: str, moment: datetime) -> bool:
+    """Make the agent read-only for good; whether it was not. An archived one stays as it is."""
+    changed = await tx.execute(
         sa.update(agents)
         .where(_A.id == agent_id, _A.workspace_id == workspace_id, _A.archived_at.is_(None))
         .values(archived_at=moment, updated_at=moment)
     )
+    return changed == 1
 
 
 def _versions() -> sa.Select[Any]:

@@ -11,7 +11,9 @@ from sqlalchemy.engine import RowMapping
 
 from freehold.core import times, urls
 from freehold.core.events import Json
+from freehold.core.webhooks import Fired
 from freehold.ports.vaults import OpenedCredential
+from freehold.store import outbox
 from freehold.store.database import Database
 from freehold.store.keyset import Key, keyset
 from freehold.store.resealing import reseal
@@ -94,6 +96,12 @@ async def active(session: ReadSession, vault_id: str) -> Sequence[CredentialRow]
     """All credentials of a vault that are not archived."""
     statement = sa.select(vault_credentials).where(_C.vault_id == vault_id, _ACTIVE)
     return [_credential(row) for row in await session.all(statement)]
+
+
+async def of_vault(session: ReadSession, vault_id: str) -> Sequence[str]:
+    """The ids of all credentials of a vault, archived ones too."""
+    statement = sa.select(_C.id).where(_C.vault_id == vault_id).order_by(_C.created_at, _C.id)
+    return [row["id"] for row in await session.all(statement)]
 
 
 async def active_variables(
@@ -194,6 +202,19 @@ class SqlCredentialStore:
                 .values(auth=auth, sealed=self._sealer.seal(credential.id, secrets))
             )
         return True
+
+    async def refresh_failed(self, credential: OpenedCredential, now: datetime) -> None:
+        """Have webhooks tell of it, unless the credential is gone by now."""
+        async with self._database.write() as tx:
+            row = await tx.first(
+                sa.select(_C.workspace_id, _C.vault_id).where(_C.id == credential.id, _ACTIVE)
+            )
+            if row is not None:
+                kind: Fired = "vault_credential.refresh_failed"
+                vault_id = row["vault_id"]
+                await outbox.tell(
+                    tx, row["workspace_id"], kind, credential.id, now, vault_id=vault_id
+                )
 
     async def reseal(self) -> int:
         """Seal with the newest key what an older one sealed; how many."""

@@ -22,6 +22,7 @@ from freehold.store.tables import (
     session_skills,
     sessions,
     timers,
+    work,
 )
 
 _E = session_events.c
@@ -145,6 +146,7 @@ class SqlEventLog:
                     session_placeholders,
                     session_repository_skills,
                     session_skills,
+                    work,
                 )
                 for table in of_session:
                     await tx.execute(sa.delete(table).where(table.c.session_id == row["id"]))

@@ -45,6 +45,7 @@ _SHOWN = (
     _S.created_at,
     _S.updated_at,
     _S.archived_at,
+    _S.deployment_id,
 )
 _GET = sa.select(*_SHOWN).where(*_MINE)
 _HEAD = sa.select(_S.head_seq).where(*_MINE)
@@ -72,6 +73,8 @@ class SessionRow:
     budget: int | None = None
     """As the session was created, in cents; the state has the one in force."""
     vault_ids: tuple[str, ...] = ()
+    deployment_id: str | None = None
+    """The deployment whose run created it."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,7 @@ class Filter:
     created_lt: datetime | None = None
     created_lte: datetime | None = None
     memory_store_id: str | None = None
+    deployment_id: str | None = None
 
 
 async def insert(tx: WriteSession, session: SessionRow) -> None:
@@ -111,6 +115,7 @@ async def insert(tx: WriteSession, session: SessionRow) -> None:
             needs_work=session.state.needs_work,
             created_at=session.created_at,
             updated_at=session.updated_at,
+            deployment_id=session.deployment_id,
         )
     )
 
@@ -131,6 +136,19 @@ async def state(session: ReadSession, workspace_id: str, session_id: str) -> Ses
     """What a session's log folds to; ``None`` if there is no such session."""
     text = await session.scalar(_STATE, {"of_session": session_id, "of_workspace": workspace_id})
     return None if text is None else codec.load_state(text)
+
+
+async def living(session: ReadSession, workspace_id: str, environment_id: str) -> int:
+    """How many sessions on an environment are not over."""
+    count = await session.scalar(
+        sa.select(sa.func.count()).where(
+            _S.environment_id == environment_id,
+            _S.workspace_id == workspace_id,
+            _S.deleted_at.is_(None),
+            _S.status != "terminated",
+        )
+    )
+    return int(count or 0)
 
 
 async def page(
@@ -158,6 +176,8 @@ def _conditions(matching: Filter) -> list[sa.ColumnElement[bool]]:
             conditions.append(_S.agent_version == matching.agent_version)
     if matching.memory_store_id is not None:
         conditions.append(_S.id.in_(session_resources.with_store(matching.memory_store_id)))
+    if matching.deployment_id is not None:
+        conditions.append(_S.deployment_id == matching.deployment_id)
     if not matching.include_archived:
         conditions.append(_S.archived_at.is_(None))
     if matching.statuses:
@@ -208,4 +228,5 @@ def _session(row: RowMapping) -> SessionRow:
         archived_at=row["archived_at"],
         budget=row["budget"],
         vault_ids=tuple(row["vault_ids"]),
+        deployment_id=row["deployment_id"],
     )

@@ -41,6 +41,39 @@ class Moment(sa.types.TypeDecorator[datetime]):
         return None if value is None else times.from_micros(value)
 
 
+workspaces = sa.Table(
+    "workspaces",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("display_color", sa.String(16), nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "created_at", "id"),
+)
+
+api_keys = sa.Table(
+    "api_keys",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    # The part by which a key is found, and the SHA-256 of all of it.
+    sa.Column("lookup", sa.String(64), nullable=False, unique=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("hint", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    # None: an admin's.
+    sa.Column("workspace_id", sa.String(64), sa.ForeignKey("workspaces.id")),
+    # No foreign key: a worker's key outlives its environment, and then finds nothing.
+    sa.Column("environment_id", sa.String(64)),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Column("last_used_at", Moment),
+    sa.Index(None, "created_at", "id"),
+)
+
 agents = sa.Table(
     "agents",
     metadata,
@@ -103,8 +136,18 @@ sessions = sa.Table(
     sa.Column("updated_at", Moment, nullable=False),
     sa.Column("archived_at", Moment),
     sa.Column("deleted_at", Moment),
+    # The deployment whose run created it.
+    sa.Column("deployment_id", sa.String(64)),
     sa.Index(None, "workspace_id", "created_at", "id"),
     sa.Index(None, "workspace_id", "agent_id", "created_at", "id"),
+    sa.Index(
+        "ix_sessions_deployment_id",
+        "deployment_id",
+        "created_at",
+        "id",
+        sqlite_where=sa.text("deployment_id IS NOT NULL"),
+        postgresql_where=sa.text("deployment_id IS NOT NULL"),
+    ),
     sa.Index(
         "ix_sessions_needs_work",
         "id",
@@ -389,4 +432,156 @@ session_checkpoints = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     # When the first checkpoint of these files was taken; they are kept so long after it.
     sa.Column("began_at", Moment, nullable=False, index=True),
+)
+
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("workspace_id", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    # SHA-256 of the request.
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    # The ciphertext of the answer (store.sealing).
+    sa.Column("answer", sa.Text, nullable=False),
+    sa.Column("created_at", Moment, nullable=False, index=True),
+)
+
+# Self-hosted environments: an item a session.
+work = sa.Table(
+    "work",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("environment_id", sa.String(64), nullable=False),
+    sa.Column("session_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("started_at", Moment, nullable=False),
+    sa.Column("available_at", Moment, nullable=False),
+    sa.Column("ttl", sa.Integer, nullable=False),
+    sa.Column("offered_at", Moment),
+    sa.Column("acknowledged_at", Moment),
+    sa.Column("latest_heartbeat_at", Moment),
+    sa.Column("stop_requested_at", Moment),
+    sa.Column("stopped_at", Moment),
+    sa.Column("lease_until", Moment),
+    sa.Column("wanted", sa.Boolean, nullable=False),
+    sa.Column("held", sa.Boolean, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    # Digests of the tokens that the newest poll handed out with it, and the one before.
+    sa.Column("token", sa.String(64), index=True),
+    sa.Column("previous_token", sa.String(64), index=True),
+    sa.Index(None, "environment_id", "state", "started_at"),
+    sa.Index(None, "environment_id", "created_at", "id"),
+)
+
+work_pollers = sa.Table(
+    "work_pollers",
+    metadata,
+    sa.Column("environment_id", sa.String(64), primary_key=True),
+    sa.Column("worker_id", sa.String(256), primary_key=True),
+    sa.Column("polled_at", Moment, nullable=False),
+)
+
+webhook_endpoints = sa.Table(
+    "webhook_endpoints",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    # Whether the settings name it; else a client made it.
+    sa.Column("configured", sa.Boolean, nullable=False),
+    sa.Column("url", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("description", sa.Text, nullable=False),
+    sa.Column("enabled_events", sa.JSON, nullable=False),
+    sa.Column("enabled", sa.Boolean, nullable=False),
+    sa.Column("disabled_reason", sa.Text, nullable=False),
+    # Ciphertexts (store.sealing) of the signing secret and of the one before it.
+    sa.Column("secret", sa.Text, nullable=False),
+    sa.Column("old_secret", sa.Text),
+    # Until when deliveries are signed with the old one too.
+    sa.Column("overlap_until", Moment),
+    # Since when no delivery has succeeded although some were tried.
+    sa.Column("failing_since", Moment),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+)
+
+# What is still to be delivered, written with the change that it tells of.
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("endpoint_id", sa.String(64), primary_key=True),
+    sa.Column("event_id", sa.String(64), primary_key=True),
+    # As it is sent, without the organization.
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("occurred_at", Moment, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    # When it is to be tried; while somebody tries it, when another may.
+    sa.Column("due_at", Moment, nullable=False),
+    sa.Index(None, "due_at"),
+    sa.Index(None, "endpoint_id", "due_at", "event_id"),
+)
+
+deployments = sa.Table(
+    "deployments",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("description", sa.Text),
+    sa.Column("agent_id", sa.String(64), nullable=False),
+    sa.Column("agent_version", sa.Integer, nullable=False),
+    sa.Column("environment_id", sa.String(128), nullable=False),
+    sa.Column("initial_events", sa.JSON, nullable=False),
+    # As the API shows them; the ciphertext of repositories' tokens (store.sealing) is beside them.
+    sa.Column("resources", sa.JSON, nullable=False),
+    sa.Column("sealed", sa.Text),
+    sa.Column("vault_ids", sa.JSON, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    # In cents.
+    sa.Column("budget", sa.BigInteger),
+    # Of the schedule; both or none.
+    sa.Column("expression", sa.Text),
+    sa.Column("timezone", sa.String(64)),
+    # The occurrence that comes next, and when its run starts; none while nothing is scheduled.
+    sa.Column("scheduled_at", Moment),
+    sa.Column("starts_at", Moment),
+    sa.Column("last_run_at", Moment),
+    # `manual`, or the type of the error that paused it; none while it is active.
+    sa.Column("paused", sa.String(64)),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+    sa.Index(None, "workspace_id", "agent_id", "created_at", "id"),
+    sa.Index(
+        "ix_deployments_starts_at",
+        "starts_at",
+        sqlite_where=sa.text("starts_at IS NOT NULL"),
+        postgresql_where=sa.text("starts_at IS NOT NULL"),
+    ),
+)
+
+deployment_runs = sa.Table(
+    "deployment_runs",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("deployment_id", sa.String(64), sa.ForeignKey("deployments.id"), nullable=False),
+    sa.Column("agent_id", sa.String(64), nullable=False),
+    sa.Column("agent_version", sa.Integer, nullable=False),
+    # The occurrence of the schedule; none of a manual run.
+    sa.Column("scheduled_at", Moment),
+    # Either a session or an error.
+    sa.Column("session_id", sa.String(64)),
+    sa.Column("error_type", sa.String(64)),
+    sa.Column("error_message", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+    # Of an occurrence there is one run, however many servers look at the clock.
+    sa.UniqueConstraint("deployment_id", "scheduled_at"),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+    sa.Index(None, "deployment_id", "created_at", "id"),
 )

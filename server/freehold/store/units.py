@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from freehold.core.events import Record
 from freehold.core.state import SessionState
 from freehold.errors import SequenceConflict
-from freehold.store import codec
+from freehold.store import codec, outbox, work_rows
 from freehold.store.locks import KeyedLocks
 from freehold.store.log_rows import LogRows
 from freehold.store.tables import session_events, timers
@@ -149,6 +149,8 @@ class WriteSession(ReadSession):
         known = self._heads.get(session_id)
         if known is not None and known != expected_seq:
             raise SequenceConflict(session_id, expected_seq, known)
+        listening = await outbox.listeners(self, session_id, records)
+        before = await self.read_state(session_id) if listening else None
         last = records[-1]
         text = codec.dump_state(state)
         advanced = await self._rows.advance(
@@ -170,6 +172,10 @@ class WriteSession(ReadSession):
         if state.due_at is not None:
             await self.execute(sa.delete(timers).where(timers.c.session_id == session_id))
             await self.execute(sa.insert(timers).values(session_id=session_id, due_at=state.due_at))
+        if state.self_hosted:
+            await work_rows.follow(self, records, state)
+        if before is not None:
+            await outbox.tell_records(self, listening, before, records)
         self._states[session_id] = text
         self._heads[session_id] = last.seq
 

@@ -46,6 +46,8 @@ _NOT_SECRET_ENDINGS = ("id", "ids", "count", "name", "names", "type", "status", 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # Keys and tokens of the API that we speak, in any text.
     (re.compile(r"sk-ant-[A-Za-z0-9_\-]+"), f"sk-ant-{MASK}"),
+    # What webhooks are signed with.
+    (re.compile(r"whsec_[A-Za-z0-9+/=]+"), f"whsec_{MASK}"),
     # "Authorization: Bearer x", "'authorization': 'Basic x'", b"x-api-key", b"x".
     (
         re.compile(

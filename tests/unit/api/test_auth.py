@@ -8,7 +8,9 @@ import pytest
 from pydantic import SecretStr
 
 from freehold.api.auth import Keys, organization_id
+from freehold.core.workspaces import DEFAULT_WORKSPACE
 from freehold.errors import Unauthenticated
+from tests.support.issued import NoneIssued
 
 
 @pytest.mark.parametrize(
@@ -27,20 +29,23 @@ from freehold.errors import Unauthenticated
         (None, None, False),
     ],
 )
-def test_configured_keys(x_api_key: str | None, authorization: str | None, opens: bool) -> None:
-    keys = Keys([SecretStr("one"), SecretStr("two")])
+async def test_configured_keys(
+    x_api_key: str | None, authorization: str | None, opens: bool
+) -> None:
+    keys = Keys([SecretStr("one"), SecretStr("two")], NoneIssued())
     if opens:
-        keys.check(x_api_key, authorization)
+        found = await keys.check(x_api_key, authorization)
+        assert (found.kind, found.workspace_id) == ("workspace", DEFAULT_WORKSPACE)
     else:
         with pytest.raises(Unauthenticated) as caught:
-            keys.check(x_api_key, authorization)
+            await keys.check(x_api_key, authorization)
         assert "wrong" not in caught.value.message
         assert caught.value.should_retry is False
 
 
-def test_bytes_that_are_no_text_are_just_a_wrong_key() -> None:
+async def test_bytes_that_are_no_text_are_just_a_wrong_key() -> None:
     with pytest.raises(Unauthenticated):
-        Keys([SecretStr("one")]).check("\udcff\xff", None)
+        await Keys([SecretStr("one")], NoneIssued()).check("\udcff\xff", None)
 
 
 def test_an_organization_is_a_database_not_its_password() -> None:

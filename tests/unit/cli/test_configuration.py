@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -93,3 +94,30 @@ def test_secrets_are_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = configuration.load()
     assert CANARY not in repr(configuration.values(settings))
     assert set(configuration.secrets(settings)) == {CANARY, f"{CANARY}1", f"{CANARY}2"}
+
+
+def test_endpoints_of_webhooks_in_the_file_and_in_the_variable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = "whsec_" + "A" * 42 + "E="
+    endpoint = {"name": "ci", "url": "https://ci.example.com/canary", "secret": secret}
+    lines = [f'{name} = "{value}"' for name, value in endpoint.items()]
+    Path("freehold.toml").write_text("\n".join(["[[webhooks]]", *lines, ""]))
+    settings = configuration.load()
+    assert settings.webhooks[0].url == endpoint["url"]
+    assert configuration.secrets(settings) == [secret]
+    shown = {value.name: value for value in configuration.values(settings)}["webhooks"]
+    assert (shown.shown, shown.source) == ("ci (ci.example.com)", "freehold.toml")
+    assert configuration.unknown_names() == []
+
+    events = ["session.deleted"]
+    monkeypatch.setenv("FREEHOLD_WEBHOOKS", json.dumps([{**endpoint, "events": events}]))
+    assert list(configuration.load().webhooks[0].events) == events
+    for wrong in ([{**endpoint, "secret": CANARY}], [endpoint, endpoint], "nothing"):
+        monkeypatch.setenv("FREEHOLD_WEBHOOKS", json.dumps(wrong))
+        with pytest.raises(ConfigurationError, match="FREEHOLD_WEBHOOKS") as caught:
+            configuration.load()
+        assert CANARY not in str(caught.value)
+    monkeypatch.setenv("FREEHOLD_WEBHOOKS", "{")
+    with pytest.raises(ConfigurationError, match="webhooks"):
+        configuration.load()

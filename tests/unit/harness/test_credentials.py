@@ -31,6 +31,7 @@ class Store:
     def __init__(self, credential: OpenedCredential | None) -> None:
         self.credential = credential
         self.locked = False
+        self.failed: list[str] = []
 
     async def for_server(
         self, workspace_id: str, vault_ids: Sequence[str], url: str
@@ -54,6 +55,9 @@ class Store:
             credential, auth=auth, secrets=secrets, sealed=f"sealed {secrets['access_token']}"
         )
         return True
+
+    async def refresh_failed(self, credential: OpenedCredential, now: datetime) -> None:
+        self.failed.append(credential.id)
 
 
 class Endpoint:
@@ -119,6 +123,19 @@ async def test_the_old_token_is_sent_when_it_cannot_be_renewed() -> None:
     assert await plain.token() == "access-1"
     assert await plain.renewed("access-1") is None
     assert never.asked == []
+
+
+async def test_it_is_told_once_of_the_same_tokens_that_they_were_not_renewed() -> None:
+    bearer, store, endpoint, _ = bearer_of(oauth(timedelta(days=-1)))
+    endpoint.failing = True
+    for _ in range(3):
+        await bearer.token()
+    assert len(endpoint.asked) == 3
+    assert store.failed == [oauth().id]
+    assert store.credential is not None
+    store.credential = replace(store.credential, sealed="sealed other")
+    await bearer.token()
+    assert store.failed == [oauth().id] * 2
 
 
 async def test_two_that_are_rejected_at_once_make_one_request() -> None:

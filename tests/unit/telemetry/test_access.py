@@ -18,6 +18,7 @@ from freehold import telemetry
 from freehold.api.auth import Keys
 from freehold.api.gate import Gate
 from freehold.telemetry import AccessLog
+from tests.support.issued import NoneIssued
 
 
 async def answer(request: Request) -> Response:
@@ -67,7 +68,8 @@ async def test_what_a_request_logs_carries_its_id() -> None:
         return PlainTextResponse("ok")
 
     app = Starlette(routes=[Route("/{path:path}", noisy)])
-    gate = Gate(app, keys=Keys(()), organization_id="org", mint=lambda prefix: f"{prefix}_7")
+    keys = Keys((), NoneIssued())
+    gate = Gate(app, keys=keys, organization_id="org", mint=lambda prefix: f"{prefix}_7")
     client = httpx2.AsyncClient(transport=httpx2.ASGITransport(gate), base_url="http://freehold")
 
     def serve_in_a_task() -> asyncio.Task[httpx2.Response]:

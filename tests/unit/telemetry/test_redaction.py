@@ -17,6 +17,7 @@ CANARY = "canary7Zq93hX"
     "text",
     [
         f"key sk-ant-api03-{CANARY}-x is bad",
+        f"signed with whsec_{CANARY}+/=",
         f"Authorization: Bearer {CANARY}",
         f"authorization: Basic {CANARY}",
         f"{{'Authorization': 'Bearer {CANARY}'}}",

@@ -18,6 +18,7 @@ from freehold.api.agents.schemas import (
     VersionListQuery,
 )
 from freehold.api.deps import services, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.validation import Dialect
 
@@ -33,7 +34,7 @@ async def create_agent(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         agent = await service.create(tx, workspace_id(request), params, behind.clock)
-    return responses.shown(service.shown(agent))
+        return await kept(request, tx, responses.shown(service.shown(agent)))
 
 
 @router.get("", **operation("List agents", AgentPage, query=AgentListQuery))
@@ -63,7 +64,7 @@ async def update_agent(request: Request, agent_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         agent = await service.update(tx, workspace_id(request), agent_id, params, behind.clock)
-    return responses.shown(service.shown(agent))
+        return await kept(request, tx, responses.shown(service.shown(agent)))
 
 
 @router.post("/{agent_id}/archive", **operation("Archive an agent", Agent))
@@ -73,7 +74,7 @@ async def archive_agent(request: Request, agent_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         agent = await service.archive(tx, workspace_id(request), agent_id, behind.clock)
-    return responses.shown(service.shown(agent))
+        return await kept(request, tx, responses.shown(service.shown(agent)))
 
 
 @router.get(

@@ -23,7 +23,7 @@ from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
 from freehold.errors import Conflict, InvalidRequest, NotFound
 from freehold.ports.clock import Clock
-from freehold.store import agents
+from freehold.store import agents, deployments, outbox
 from freehold.store.agents import AgentRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -70,6 +70,7 @@ async def create(
     now = clock.now()
     agent = AgentRow(clock.mint("agent"), workspace_id, 1, body, now, now, None)
     await agents.insert(tx, agent)
+    await outbox.tell(tx, workspace_id, "agent.created", agent.id, now)
     return agent
 
 
@@ -179,6 +180,7 @@ async def update(
         await skill_service.check_references(tx, workspace_id, merged["skills"])
     agent = replace(stored, version=stored.version + 1, body=merged, updated_at=clock.now())
     await agents.add_version(tx, agent)
+    await outbox.tell(tx, workspace_id, "agent.updated", agent.id, agent.updated_at)
     return agent
 
 
@@ -210,7 +212,8 @@ def _merge(stored: Json, params: AgentUpdateParams) -> Json:
 
 
 async def archive(tx: WriteSession, workspace_id: str, agent_id: str, clock: Clock) -> AgentRow:
-    """Make an agent read-only; a second time changes nothing (spec 2.5).
+    """Make an agent read-only, and archive its deployments; a second time changes nothing
+    (spec 2.5).
 
     Raises:
         InvalidRequest, NotFound: as :func:`find`.
@@ -218,7 +221,11 @@ async def archive(tx: WriteSession, workspace_id: str, agent_id: str, clock: Clo
     agent = await find(tx, workspace_id, agent_id)
     if agent.archived_at is not None:
         return agent
-    await agents.archive(tx, workspace_id, agent_id, clock.now())
+    now = clock.now()
+    if await agents.archive(tx, workspace_id, agent_id, now):
+        await outbox.tell(tx, workspace_id, "agent.archived", agent_id, now)
+    for deployment_id in await deployments.archive_of_agent(tx, workspace_id, agent_id, now):
+        await outbox.tell(tx, workspace_id, "deployment.archived", deployment_id, now)
     return await find(tx, workspace_id, agent_id)
 
 

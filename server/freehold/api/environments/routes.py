@@ -13,10 +13,12 @@ from freehold.api.environments.schemas import (
     DeletedEnvironment,
     Environment,
     EnvironmentCreateParams,
+    EnvironmentDeleteQuery,
     EnvironmentListQuery,
     EnvironmentPage,
     EnvironmentUpdateParams,
 )
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.validation import Dialect
 
@@ -32,7 +34,7 @@ async def create_environment(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         environment = await service.create(tx, workspace_id(request), params, behind.clock)
-    return responses.shown(service.shown(environment))
+        return await kept(request, tx, responses.shown(service.shown(environment)))
 
 
 @router.get("", **operation("List environments", EnvironmentPage, query=EnvironmentListQuery))
@@ -64,14 +66,23 @@ async def update_environment(request: Request, environment_id: str) -> Response:
         environment = await service.update(
             tx, workspace_id(request), environment_id, params, behind.clock
         )
-    return responses.shown(service.shown(environment))
+        return await kept(request, tx, responses.shown(service.shown(environment)))
 
 
-@router.delete("/{environment_id}", **operation("Delete an environment", DeletedEnvironment))
+@router.delete(
+    "/{environment_id}",
+    **operation(
+        "Delete an environment", DeletedEnvironment, query=EnvironmentDeleteQuery, conflict=True
+    ),
+)
 async def delete_environment(request: Request, environment_id: str) -> Response:
-    """Sessions on it go on."""
-    async with services(request).database.write() as tx:
-        await service.delete(tx, workspace_id(request), environment_id)
+    """Sessions on it go on. A self-hosted one that has some is only deleted with `force=true`."""
+    query = requests.query(request, EnvironmentDeleteQuery)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        await service.delete(
+            tx, workspace_id(request), environment_id, behind.clock, force=query.force
+        )
     return responses.shown(DeletedEnvironment(id=environment_id, type="environment_deleted"))
 
 
@@ -82,4 +93,4 @@ async def archive_environment(request: Request, environment_id: str) -> Response
     behind = services(request)
     async with behind.database.write() as tx:
         environment = await service.archive(tx, workspace_id(request), environment_id, behind.clock)
-    return responses.shown(service.shown(environment))
+        return await kept(request, tx, responses.shown(service.shown(environment)))

@@ -114,6 +114,12 @@ class EnvironmentListQuery(Query):
     include_archived: Boolean = False
 
 
+class EnvironmentDeleteQuery(Query):
+    """Parameters of ``DELETE /v1/environments/{environment_id}``; recorded, not in the SDK."""
+
+    force: Boolean = False
+
+
 class Environment(Shown):
     """An environment."""
 

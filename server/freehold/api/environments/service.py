@@ -22,9 +22,9 @@ from freehold.api.environments.schemas import (
 from freehold.core.events import Json
 from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
-from freehold.errors import InvalidRequest, NotFound
+from freehold.errors import Conflict, InvalidRequest, NotFound
 from freehold.ports.clock import Clock
-from freehold.store import environments
+from freehold.store import environments, outbox, sessions, work
 from freehold.store.environments import EnvironmentRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -59,6 +59,7 @@ async def create(
         archived_at=None,
     )
     await environments.insert(tx, environment)
+    await outbox.tell(tx, workspace_id, "environment.created", environment.id, now)
     return environment
 
 
@@ -138,6 +139,7 @@ async def update(
         return stored
     changed = replace(changed, updated_at=clock.now())
     await environments.update(tx, changed)
+    await outbox.tell(tx, workspace_id, "environment.updated", changed.id, changed.updated_at)
     return changed
 
 
@@ -154,19 +156,40 @@ async def archive(
         now = clock.now()
         environment = replace(environment, archived_at=now, updated_at=now)
         await environments.update(tx, environment)
+        await outbox.tell(tx, workspace_id, "environment.archived", environment.id, now)
     return environment
 
 
-async def delete(tx: WriteSession, workspace_id: str, environment_id: str) -> None:
-    """Remove it. Sessions on it go on with the config they copied (spec 3.2, 25 number 3).
+async def delete(
+    tx: WriteSession, workspace_id: str, environment_id: str, clock: Clock, *, force: bool = False
+) -> None:
+    """Remove it. Sessions on it go on with the config they copied (spec 3.2, 25 number 3), but
+    those of a self-hosted one get no worker any more: ``force`` says that this is meant.
 
     Raises:
         NotFound: no such environment.
+        Conflict: it is self-hosted, and there is work in its queue, or sessions that are not over.
     """
+    environment = await find(tx, workspace_id, environment_id, for_update=True)
+    if environment.config["type"] == "self_hosted" and not force:
+        if await work.queued(tx, workspace_id, environment_id, clock.now()):
+            raise Conflict(
+                "Cannot delete self-hosted environment with work in the queue. Either archive the "
+                "environment first to allow the queue to drain, or use force=true to delete "
+                "immediately.",
+                should_retry=False,
+            )
+        if count := await sessions.living(tx, workspace_id, environment_id):
+            plural = "" if count == 1 else "s"
+            raise Conflict(
+                f"Environment has {count} active session{plural}. Use force=true to delete anyway.",
+                should_retry=False,
+            )
     if not is_id("env", environment_id) or not await environments.delete(
         tx, workspace_id, environment_id
     ):
         raise missing(environment_id)
+    await outbox.tell(tx, workspace_id, "environment.deleted", environment_id, clock.now())
 
 
 def merge_config(stored: Json | None, params: ConfigParams) -> Json:

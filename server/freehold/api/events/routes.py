@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from freehold.api import requests, responses
-from freehold.api.deps import services, workspace_id
+from freehold.api.deps import services, worker, workspace_id
 from freehold.api.events import service
 from freehold.api.events.schemas import (
     EventListQuery,
@@ -18,6 +18,7 @@ from freehold.api.events.schemas import (
     EventStreamQuery,
     SentEvents,
 )
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.sessions.service import normalise
 from freehold.api.sse import EventStream
@@ -41,8 +42,9 @@ async def send_events(request: Request, session_id: str) -> Response:
             params,
             intake=behind.intake,
             clock=behind.clock,
+            from_worker=worker(request) is not None,
         )
-    return responses.json({"data": echoes})
+        return await kept(request, tx, responses.json({"data": echoes}))
 
 
 @router.get("", **operation("List events", EventPage, query=EventListQuery))

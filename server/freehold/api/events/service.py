@@ -35,8 +35,9 @@ async def send(
     *,
     intake: Intake,
     clock: Clock,
+    from_worker: bool = False,
 ) -> list[Json]:
-    """Take a client's events; their echoes.
+    """Take a client's events, or a worker's; their echoes.
 
     Raises:
         NotFound: no such session, or no such file. InvalidRequest, NotSupported,
@@ -47,7 +48,7 @@ async def send(
         raise missing(session_id)
     events = client_events(params.events, clock)
     await attachments.check(tx, workspace_id, events, "events", clock)
-    return await intake.send(tx, session_id, events)
+    return await intake.send(tx, session_id, events, from_worker=from_worker)
 
 
 @dataclass(frozen=True)

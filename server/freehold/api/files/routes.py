@@ -22,6 +22,7 @@ from freehold.api.files.schemas import (
     FilePage,
     FileUploadParams,
 )
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.core import file_names
 from freehold.errors import (
@@ -60,11 +61,11 @@ async def upload_file(request: Request) -> Response:
         async with AsyncExitStack() as kept:
             async for part in multipart.parts(request):
                 await form.take(part, kept)
-            file = await form.finish(workspace_id(request))
+            answer = await form.finish(request)
     except BlobsUnavailable as error:
         log.warning("an upload could not be kept: %s", error)
         raise Overloaded("The store of files takes nothing at the moment") from None
-    return responses.shown(service.shown(file, _betas(request)))
+    return answer
 
 
 class _Form:
@@ -94,22 +95,23 @@ class _Form:
         chunks = service.at_most(part.chunks, limit)
         self._staged = await kept.enter_async_context(self._behind.files.staged(chunks))
 
-    async def finish(self, workspace: str) -> StoredFile:
-        """Make it a file."""
+    async def finish(self, request: Request) -> Response:
+        """Make it a file; what the client is told."""
         if self._staged is None:
             raise InvalidRequest("file: Field required", should_retry=False)
         room = self._behind.settings.files_total_mb << 20
         async with self._behind.database.write() as tx:
             await service.check_room(tx, self._staged.size_bytes, room)
-            return await self._behind.files.add(
+            file = await self._behind.files.add(
                 tx,
                 self._staged,
-                workspace_id=workspace,
+                workspace_id=workspace_id(request),
                 filename=self._filename,
                 mime_type=self._mime_type,
                 downloadable=False,
                 lifetime=self._lifetime,
             )
+            return await kept(request, tx, responses.shown(service.shown(file, _betas(request))))
 
 
 @router.get("", **operation("List files", FilePage, query=FileListQuery, beta=False))

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from freehold.api import betas, openapi, requests, responses
-from freehold.api.deps import api_key_id, services, workspace_id
+from freehold.api.deps import api_key_id, services, worker, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.memory_stores import memories, service, versions
 from freehold.api.memory_stores.schemas import (
     BasicViewQuery,
@@ -49,6 +50,9 @@ def _operation(summary: str, answer: type[BaseModel], **more: Any) -> dict[str, 
 
 
 def _caller(request: Request) -> Actor:
+    serving = worker(request)
+    if serving is not None and serving.session_id is not None:
+        return Actor("session_actor", serving.session_id)
     return Actor("api_actor", api_key_id(request))
 
 
@@ -59,7 +63,7 @@ async def create_store(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         store = await service.create(tx, workspace_id(request), params, behind.clock)
-    return responses.shown(service.shown(store))
+        return await kept(request, tx, responses.shown(service.shown(store)))
 
 
 @router.get("", **_operation("List memory stores", MemoryStorePage, query=MemoryStoreListQuery))
@@ -90,14 +94,15 @@ async def update_store(request: Request, memory_store_id: str) -> Response:
         store = await service.update(
             tx, workspace_id(request), memory_store_id, params, behind.clock
         )
-    return responses.shown(service.shown(store))
+        return await kept(request, tx, responses.shown(service.shown(store)))
 
 
 @router.delete(_STORE, **_operation("Delete a memory store", DeletedMemoryStore))
 async def delete_store(request: Request, memory_store_id: str) -> Response:
     """Its memories and all their versions go with it."""
-    async with services(request).database.write() as tx:
-        await service.delete(tx, workspace_id(request), memory_store_id)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        await service.delete(tx, workspace_id(request), memory_store_id, behind.clock)
     return responses.shown(DeletedMemoryStore(id=memory_store_id, type="memory_store_deleted"))
 
 
@@ -108,7 +113,7 @@ async def archive_store(request: Request, memory_store_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         store = await service.archive(tx, workspace_id(request), memory_store_id, behind.clock)
-    return responses.shown(service.shown(store))
+        return await kept(request, tx, responses.shown(service.shown(store)))
 
 
 @router.post(
@@ -131,7 +136,9 @@ async def create_memory(request: Request, memory_store_id: str) -> Response:
             actor=_caller(request),
             clock=behind.clock,
         )
-    return responses.shown(memories.shown(row, full=query.view == "full"))
+        return await kept(
+            request, tx, responses.shown(memories.shown(row, full=query.view == "full"))
+        )
 
 
 @router.get(_MEMORIES, **_operation("List memories", MemoryPage, query=MemoryListQuery))
@@ -177,7 +184,9 @@ async def update_memory(request: Request, memory_store_id: str, memory_id: str) 
             actor=_caller(request),
             clock=behind.clock,
         )
-    return responses.shown(memories.shown(row, full=query.view == "full"))
+        return await kept(
+            request, tx, responses.shown(memories.shown(row, full=query.view == "full"))
+        )
 
 
 @router.delete(
@@ -245,4 +254,4 @@ async def redact_version(
             actor=_caller(request),
             clock=behind.clock,
         )
-    return responses.shown(versions.shown(row, full=True))
+        return await kept(request, tx, responses.shown(versions.shown(row, full=True)))

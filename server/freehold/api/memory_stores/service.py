@@ -19,7 +19,7 @@ from freehold.core.memory_mounts import MountedStore, mount_paths
 from freehold.core.merge import metadata_problem, patch_metadata
 from freehold.errors import InvalidRequest
 from freehold.ports.clock import Clock
-from freehold.store import memory_changes, memory_stores
+from freehold.store import memory_changes, memory_stores, outbox
 from freehold.store.memory_stores import MemoryStoreRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -47,6 +47,7 @@ async def create(
         archived_at=None,
     )
     await memory_stores.insert(tx, store)
+    await outbox.tell(tx, workspace_id, "memory_store.created", store.id, now)
     return store
 
 
@@ -126,10 +127,11 @@ async def archive(
         now = clock.now()
         store = replace(store, archived_at=now, updated_at=now)
         await memory_stores.update(tx, store)
+        await outbox.tell(tx, workspace_id, "memory_store.archived", store.id, now)
     return store
 
 
-async def delete(tx: WriteSession, workspace_id: str, memory_store_id: str) -> None:
+async def delete(tx: WriteSession, workspace_id: str, memory_store_id: str, clock: Clock) -> None:
     """Remove it with its memories and all their versions.
 
     Raises:
@@ -137,6 +139,7 @@ async def delete(tx: WriteSession, workspace_id: str, memory_store_id: str) -> N
     """
     store = await memory_changes.lock(tx, workspace_id, memory_store_id, open_only=False)
     await memory_stores.delete(tx, store)
+    await outbox.tell(tx, workspace_id, "memory_store.deleted", store.id, clock.now())
 
 
 async def mounted(

@@ -22,11 +22,11 @@ from freehold.core.git_repositories import parse_repository
 from freehold.core.permissions import enabled_builtins
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
-from freehold.store import session_resources
+from freehold.store import files, session_resources
 from freehold.store.file_library import FileLibrary
 from freehold.store.sealing import Sealer
 from freehold.store.session_resources import ResourceRow
-from freehold.store.units import WriteSession
+from freehold.store.units import ReadSession, WriteSession
 
 NOT_ON_SELF_HOSTED = (
     "Environment {id} is a self-hosted environment. `resources` are not supported with "
@@ -87,15 +87,7 @@ async def attach(
         NotFound: a file or a memory store is not there.
         InvalidRequest: they do not fit the session or each other.
     """
-    check_environment(owner.environment_id, owner.environment, wanted)
-    if len(beside) + len(wanted) > limits.RESOURCES:
-        raise InvalidRequest(f"resources: must contain at most {limits.RESOURCES} items")
-    stores = await _stores(tx, owner.workspace_id, wanted)
-    bodies = [
-        _body(one, owner.agent, stores, place, workshop.git_hosts)
-        for place, one in enumerate(wanted)
-    ]
-    _check_mounts(bodies, beside, listed=listed)
+    bodies = await _bodies(tx, owner, wanted, workshop.git_hosts, beside=beside, listed=listed)
     await _copy_files(tx, owner, bodies, workshop.files)
     now = workshop.clock.now()
     first = 1 + await session_resources.last_position(tx, owner.session_id)
@@ -121,13 +113,47 @@ async def attach(
     return rows
 
 
+async def check(
+    session: ReadSession, owner: Owner, wanted: Sequence[ResourceParams], workshop: Workshop
+) -> None:
+    """Refuse what :func:`attach` would refuse to a session that is made now.
+
+    Raises:
+        NotFound, InvalidRequest: as for :func:`attach`.
+    """
+    bodies = await _bodies(session, owner, wanted, workshop.git_hosts)
+    ids = _file_ids(owner, bodies)
+    now = workshop.clock.now()
+    there = await files.some(session, owner.workspace_id, ids)
+    found = {file.id for file in there if not file.expired(now)}
+    _check_found(ids, [file_id in found for file_id in ids])
+
+
+async def _bodies(
+    session: ReadSession,
+    owner: Owner,
+    wanted: Sequence[ResourceParams],
+    git_hosts: Sequence[str],
+    *,
+    beside: Sequence[ResourceRow] = (),
+    listed: bool = True,
+) -> list[Json]:
+    check_environment(owner.environment_id, owner.environment, wanted)
+    if len(beside) + len(wanted) > limits.RESOURCES:
+        raise InvalidRequest(f"resources: must contain at most {limits.RESOURCES} items")
+    stores = await _stores(session, owner.workspace_id, wanted)
+    bodies = [_body(one, owner.agent, stores, place, git_hosts) for place, one in enumerate(wanted)]
+    _check_mounts(bodies, beside, listed=listed)
+    return bodies
+
+
 async def _stores(
-    tx: WriteSession, workspace_id: str, wanted: Sequence[ResourceParams]
+    session: ReadSession, workspace_id: str, wanted: Sequence[ResourceParams]
 ) -> dict[str, Json]:
     """The bodies of the memory stores among them, by id."""
     given = [one for one in wanted if isinstance(one, MemoryStoreResourceParams)]
     found: dict[str, Json] = {}
-    for store in await memory_stores.mounted(tx, workspace_id, given):
+    for store in await memory_stores.mounted(session, workspace_id, given):
         body = found[store.memory_store_id] = {
             "type": "memory_store",
             "memory_store_id": store.memory_store_id,
@@ -199,26 +225,35 @@ async def _copy_files(
     tx: WriteSession, owner: Owner, bodies: Sequence[Json], library: FileLibrary
 ) -> None:
     """Give the session copies of its files, and the bodies the copies' ids."""
-    given = [body for body in bodies if body["type"] == "file"]
-    if not given:
+    ids = _file_ids(owner, bodies)
+    if not ids:
         return
-    if "read" not in enabled_builtins(owner.agent["tools"]):
+    copies = await library.copies_within(tx, owner.workspace_id, ids, owner.session_id)
+    _check_found(ids, [copy is not None for copy in copies])
+    given = [body for body in bodies if body["type"] == "file"]
+    for body, copy in zip(given, copies, strict=True):
+        if copy is not None:
+            body["file_id"] = copy.id
+
+
+def _file_ids(owner: Owner, bodies: Sequence[Json]) -> list[str]:
+    ids = [body["file_id"] for body in bodies if body["type"] == "file"]
+    if ids and "read" not in enabled_builtins(owner.agent["tools"]):
         raise InvalidRequest(
             "Missing required tool: file resources require the read tool to be usable (enabled "
             "and not always_deny) on the session's `agent_toolset`"
         )
-    ids = [body["file_id"] for body in given]
-    copies = await library.copies_within(tx, owner.workspace_id, ids, owner.session_id)
-    missing = [one for one, copy in zip(ids, copies, strict=True) if copy is None]
+    return ids
+
+
+def _check_found(ids: Sequence[str], found: Sequence[bool]) -> None:
+    missing = [one for one, there in zip(ids, found, strict=True) if not there]
     if missing:
         raise NotFound(
             "One or more files not found. Check that each `file_id` exists and is accessible: "
             + ", ".join(dict.fromkeys(missing)),
             should_retry=False,
         )
-    for body, copy in zip(given, copies, strict=True):
-        if copy is not None:
-            body["file_id"] = copy.id
 
 
 def _sealed(row: ResourceRow, one: ResourceParams, sealer: Sealer) -> ResourceRow:

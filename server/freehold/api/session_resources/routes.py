@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from freehold.api import requests, responses
 from freehold.api.deps import services, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.session_resources import service
 from freehold.api.session_resources.attaching import Workshop
@@ -49,7 +50,7 @@ async def add_resource(request: Request, session_id: str) -> Response:
             intake=behind.intake,
             sandboxes=behind.sandboxes,
         )
-    return responses.shown(service.shown(row))
+        return await kept(request, tx, responses.shown(service.shown(row)))
 
 
 @router.get("/{resource_id}", **operation("Retrieve a resource", ResourceShown))
@@ -78,9 +79,10 @@ async def update_resource(request: Request, session_id: str, resource_id: str) -
             sealer=behind.sealer,
             clock=behind.clock,
         )
+        answer = await kept(request, tx, responses.shown(service.shown(row)))
     # What git's requests are given.
     await behind.egress.changed(row.session_id)
-    return responses.shown(service.shown(row))
+    return answer
 
 
 @router.delete("/{resource_id}", **operation("Delete a resource", DeletedResource))

@@ -106,7 +106,7 @@ async def add(
         NotSupported: the sandbox cannot keep it from the agent.
     """
     row = await _changeable(tx, workspace_id, session_id)
-    support.refuse_resources([params], sandboxes)
+    support.refuse_resources(row.environment, [params], sandboxes)
     owner = Owner(workspace_id, row.id, row.agent, row.environment_id, row.environment)
     beside = await session_resources.of_session(tx, row.id)
     (added,) = await attach(tx, owner, [params], workshop, beside=beside, listed=False)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from freehold.api import requests, responses
 from freehold.api.deps import services, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.session_resources.attaching import Workshop
 from freehold.api.sessions import service, updating
@@ -39,8 +40,11 @@ async def create_session(request: Request) -> Response:
             catalog=behind.catalog,
             sandboxes=behind.sandboxes,
             workshop=Workshop(behind.files, behind.sealer, behind.clock, behind.settings.git_hosts),
+            work_ttl=behind.settings.work_lease,
         )
-    return responses.shown(service.shown(row, resources, behind.clock.now()))
+        return await kept(
+            request, tx, responses.shown(service.shown(row, resources, behind.clock.now()))
+        )
 
 
 @router.get("", **operation("List sessions", SessionPage, query=SessionListQuery))
@@ -85,9 +89,12 @@ async def update_session(request: Request, session_id: str) -> Response:
             catalog=behind.catalog,
         )
         resources = await session_resources.of_session(tx, row.id)
+        answer = await kept(
+            request, tx, responses.shown(service.shown(row, resources, behind.clock.now()))
+        )
     # Hosts of MCP servers, which its sandbox may reach, may be others now.
     await behind.egress.changed(row.id)
-    return responses.shown(service.shown(row, resources, behind.clock.now()))
+    return answer
 
 
 @router.delete("/{session_id}", **operation("Delete a session", DeletedSession))
@@ -113,4 +120,6 @@ async def archive_session(request: Request, session_id: str) -> Response:
             tx, workspace_id(request), session_id, behind.intake, behind.clock
         )
         resources = await session_resources.of_session(tx, row.id)
-    return responses.shown(service.shown(row, resources, behind.clock.now()))
+        return await kept(
+            request, tx, responses.shown(service.shown(row, resources, behind.clock.now()))
+        )

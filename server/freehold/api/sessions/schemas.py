@@ -207,6 +207,7 @@ class Session(Shown):
     created_at: Timestamp
     updated_at: Timestamp
     archived_at: Timestamp | None
+    deployment_id: str | None = None
 
 
 class SessionPage(Shown):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from freehold.api import pages
@@ -21,20 +21,31 @@ from freehold.api.sessions.schemas import (
 from freehold.api.sessions.snapshots import snapshot
 from freehold.core.catalog import Catalog
 from freehold.core.cursors import Cursor, Direction
-from freehold.core.events import Json
+from freehold.core.events import ClientEvent, Json
 from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem
 from freehold.core.networking import blocked_mcp_servers
 from freehold.core.usage import render_budget, render_stats, render_usage
+from freehold.core.work import DEFAULT_TTL, enqueued
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.log import SessionSpec
 from freehold.ports.sandbox import SandboxProvider
-from freehold.store import credentials, session_resources, sessions, skill_source, vaults
+from freehold.store import (
+    credentials,
+    outbox,
+    session_resources,
+    sessions,
+    skill_source,
+    vaults,
+    work,
+)
 from freehold.store.credentials import CredentialRow
+from freehold.store.environments import EnvironmentRow
 from freehold.store.session_resources import ResourceRow
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
+from freehold.store.work_rows import WorkRow
 
 LIST = "sessions"
 _OLD_PREFIX = "session_"
@@ -67,23 +78,31 @@ async def find(session: ReadSession, workspace_id: str, session_id: str) -> Sess
     return row
 
 
-async def create(
+@dataclass(frozen=True)
+class Checked:
+    """What a session would be made of."""
+
+    agent: Json
+    environment: EnvironmentRow
+    metadata: dict[str, str]
+    budget: int | None
+    credentials: Sequence[CredentialRow]
+    events: Sequence[ClientEvent]
+
+
+async def check(
     tx: WriteSession,
     workspace_id: str,
     params: SessionCreateParams,
     *,
-    intake: Intake,
     clock: Clock,
     catalog: Catalog,
     sandboxes: SandboxProvider,
-    workshop: Workshop,
-) -> tuple[SessionRow, list[ResourceRow]]:
-    """Start a session, with its resources, and its first events if there are any.
+) -> Checked:
+    """Refuse what :func:`create` would refuse, but for what is wrong with resources.
 
     Raises:
-        NotFound: no such agent, version, environment, vault, file or memory store.
-        InvalidRequest: it does not hold together, or something it needs is archived.
-        NotSupported: it needs what this version lacks.
+        NotFound, InvalidRequest, NotSupported: as for :func:`create`.
     """
     support.refuse_fields(params)
     metadata = dict(params.metadata or {})
@@ -99,8 +118,9 @@ async def create(
     wanted = params.resources or []
     check_environment(environment.id, environment.config, wanted)
     support.refuse_environment(environment.id, environment.config, sandboxes)
-    support.refuse_resources(wanted, sandboxes)
-    support.refuse_skills(agent, sandboxes)
+    support.refuse_resources(environment.config, wanted, sandboxes)
+    if environment.config["type"] == "cloud":
+        support.refuse_skills(agent, sandboxes)
     if (problem := blocked_mcp_servers(agent, environment.config)) is not None:
         raise InvalidRequest(problem)
     budget = None
@@ -112,6 +132,37 @@ async def create(
         support.refuse_credential(credential, environment.config, sandboxes)
     events = client_events(params.initial_events or [], clock)
     await attachments.check(tx, workspace_id, events, "initial_events", clock)
+    return Checked(agent, environment, metadata, budget, held, events)
+
+
+async def create(
+    tx: WriteSession,
+    workspace_id: str,
+    params: SessionCreateParams,
+    *,
+    intake: Intake,
+    clock: Clock,
+    catalog: Catalog,
+    sandboxes: SandboxProvider,
+    workshop: Workshop,
+    work_ttl: int = DEFAULT_TTL,
+    deployment_id: str | None = None,
+) -> tuple[SessionRow, list[ResourceRow]]:
+    """Start a session, with its resources, and its first events if there are any.
+
+    Args:
+        deployment_id: The deployment whose run this is.
+
+    Raises:
+        NotFound: no such agent, version, environment, vault, file or memory store.
+        InvalidRequest: it does not hold together, or something it needs is archived.
+        NotSupported: it needs what this version lacks.
+    """
+    checked = await check(
+        tx, workspace_id, params, clock=clock, catalog=catalog, sandboxes=sandboxes
+    )
+    agent, environment = checked.agent, checked.environment
+    events, budget = checked.events, checked.budget
     now = clock.now()
     spec = SessionSpec(
         session_id=clock.mint("sesn"),
@@ -134,19 +185,33 @@ async def create(
         environment=environment.config,
         primary_thread_id=spec.primary_thread_id,
         title=params.title,
-        metadata=metadata,
+        metadata=checked.metadata,
         state=intake.initial_state(spec),
         created_at=now,
         updated_at=now,
         archived_at=None,
         budget=budget,
         vault_ids=spec.vault_ids,
+        deployment_id=deployment_id,
     )
     await sessions.insert(tx, row)
+    if environment.config["type"] == "self_hosted":
+        item = WorkRow(
+            id=clock.mint("work"),
+            workspace_id=workspace_id,
+            environment_id=environment.id,
+            session_id=row.id,
+            metadata={},
+            created_at=now,
+            work=enqueued(now, work_ttl),
+        )
+        await work.insert(tx, item)
+    await outbox.tell(tx, workspace_id, "session.created", row.id, now)
+    await outbox.tell(tx, workspace_id, "session.pending", row.id, now)
     owner = Owner(workspace_id, row.id, agent, environment.id, environment.config)
-    resources = await attach(tx, owner, wanted, workshop)
+    resources = await attach(tx, owner, params.resources or [], workshop)
     await skill_source.pin(tx, workspace_id, row.id, agent["skills"])
-    notices = support.unreachable_hosts(held, environment.config, agent)
+    notices = support.unreachable_hosts(checked.credentials, environment.config, agent)
     if not events and not notices:
         return row, resources
     state = await intake.begin(tx, spec, events, notices)
@@ -186,8 +251,6 @@ async def listed(
     place = pages.key(cursor)
     if place is not None:
         _check_within(place.created_at, query)
-    if query.deployment_id is not None:
-        return [], pages.BothWays(None, None)  # no session here has one
     backwards = cursor is not None and cursor.direction == "prev"
     matching = sessions.Filter(
         agent_id=query.agent_id,
@@ -199,6 +262,7 @@ async def listed(
         created_lt=query.created_at_lt,
         created_lte=query.created_at_lte,
         memory_store_id=query.memory_store_id,
+        deployment_id=query.deployment_id,
     )
     found = await sessions.page(
         session,
@@ -304,6 +368,7 @@ def check_metadata(bag: dict[str, str]) -> None:
 
 def shown(row: SessionRow, resources: Sequence[ResourceRow], now: datetime) -> Session:
     """The session as the API shows it."""
+    origin = {} if row.deployment_id is None else {"deployment_id": row.deployment_id}
     return Session.model_validate(
         {
             "id": row.id,
@@ -322,5 +387,6 @@ def shown(row: SessionRow, resources: Sequence[ResourceRow], now: datetime) -> S
             "created_at": row.created_at,
             "updated_at": row.updated_at,
             "archived_at": row.archived_at,
+            **origin,
         }
     )

@@ -27,10 +27,7 @@ def refuse_environment(environment_id: str, config: Json, sandboxes: SandboxProv
         NotSupported: it has some.
     """
     if config["type"] == "self_hosted":
-        raise NotSupported(
-            f"environment_id: {environment_id} is self-hosted (config.type), and this version of "
-            "Freehold has no work queue for workers; use a cloud environment"
-        )
+        return  # promises nothing
     if (reason := sandboxes.unenforceable(config)) is not None:
         raise NotSupported(
             f"environment_id: {environment_id} asks for networking (config.networking) that cannot "
@@ -58,12 +55,16 @@ def refuse_fields(params: SessionCreateParams) -> None:
             )
 
 
-def refuse_resources(wanted: Sequence[ResourceParams], sandboxes: SandboxProvider) -> None:
+def refuse_resources(
+    config: Json, wanted: Sequence[ResourceParams], sandboxes: SandboxProvider
+) -> None:
     """Refuse resources that the session's sandbox would not have.
 
     Raises:
         NotSupported: one is such.
     """
+    if config["type"] == "self_hosted":
+        return  # workers take what they may have from the API
     if wanted and (reason := sandboxes.unfurnishable()) is not None:
         raise NotSupported(f"resources: cannot be put into a sandbox here: {reason}")
 
@@ -91,7 +92,12 @@ def refuse_credential(
     """
     if credential.auth["type"] != "environment_variable":
         return
-    if (reason := sandboxes.ungrantable(environment)) is not None:
+    reason = sandboxes.ungrantable(environment)
+    if environment["type"] == "self_hosted":
+        reason = (
+            "a worker's requests do not pass through Freehold, so nothing could put the value in"
+        )
+    if reason is not None:
         raise NotSupported(
             f"vault_ids: vault {credential.vault_id} holds the environment variable "
             f"{credential.auth['secret_name']} (credential {credential.id}), whose value cannot be "

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from freehold.api import betas, requests, responses
 from freehold.api.deps import services, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.skills import form, service, shown
 from freehold.api.skills.schemas import (
@@ -72,9 +73,12 @@ async def create_skill(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         skill, version = await service.create(tx, workspace_id(request), uploaded, behind.clock)
-    if legacy:
-        return responses.shown(shown.legacy_skill(skill, {version.id: version.number}))
-    return responses.shown(shown.skill(skill))
+        told = (
+            shown.legacy_skill(skill, {version.id: version.number})
+            if legacy
+            else shown.skill(skill)
+        )
+        return await kept(request, tx, responses.shown(told))
 
 
 @router.get("", **operation("List skills", AnySkillPage, query=SkillListQuery, beta=False))
@@ -127,7 +131,11 @@ async def create_skill_version(request: Request, skill_id: str) -> Response:
         row = await service.create_version(
             tx, workspace_id(request), skill_id, uploaded, behind.clock
         )
-    return responses.shown(shown.legacy_version(row) if legacy else shown.version(row))
+        return await kept(
+            request,
+            tx,
+            responses.shown(shown.legacy_version(row) if legacy else shown.version(row)),
+        )
 
 
 @router.get(

@@ -20,10 +20,11 @@ from freehold.core import limits
 from freehold.core.events import Json
 from freehold.core.ids import is_id
 from freehold.core.merge import patch_metadata
+from freehold.core.webhooks import Fired
 from freehold.errors import Conflict, HttpAnswer, InvalidRequest, NotFound, SecretUnreadable
 from freehold.ports.clock import Clock
 from freehold.ports.vaults import OpenedCredential, Verdict
-from freehold.store import credentials
+from freehold.store import credentials, outbox
 from freehold.store.credentials import CredentialRow
 from freehold.store.sealing import Sealer
 from freehold.store.units import ReadSession, WriteSession
@@ -73,6 +74,7 @@ async def create(
         archived_at=None,
     )
     await credentials.insert(tx, credential)
+    await _tell(tx, credential, "vault_credential.created", now)
     return credential
 
 
@@ -179,16 +181,25 @@ async def archive(
         now = clock.now()
         credential = replace(credential, sealed=None, archived_at=now, updated_at=now)
         await credentials.update(tx, credential)
+        await _tell(tx, credential, "vault_credential.archived", now)
     return credential
 
 
-async def delete(tx: WriteSession, workspace_id: str, vault_id: str, credential_id: str) -> None:
+async def delete(
+    tx: WriteSession, workspace_id: str, vault_id: str, credential_id: str, clock: Clock
+) -> None:
     """Remove it for good.
 
     Raises:
         NotFound: no such vault or credential.
     """
-    await credentials.delete(tx, await find(tx, workspace_id, vault_id, credential_id))
+    credential = await find(tx, workspace_id, vault_id, credential_id, for_update=True)
+    await credentials.delete(tx, credential)
+    await _tell(tx, credential, "vault_credential.deleted", clock.now())
+
+
+async def _tell(tx: WriteSession, row: CredentialRow, kind: Fired, now: datetime) -> None:
+    await outbox.tell(tx, row.workspace_id, kind, row.id, now, vault_id=row.vault_id)
 
 
 def opened(row: CredentialRow, sealer: Sealer) -> OpenedCredential:

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from freehold.api import requests, responses
 from freehold.api.deps import services, workspace_id
+from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.vaults import credentials, service
 from freehold.api.vaults.schemas import (
@@ -35,7 +36,7 @@ async def create_vault(request: Request) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         vault = await service.create(tx, workspace_id(request), params, behind.clock)
-    return responses.shown(service.shown(vault))
+        return await kept(request, tx, responses.shown(service.shown(vault)))
 
 
 @router.get("", **operation("List vaults", VaultPage, query=VaultListQuery))
@@ -62,15 +63,16 @@ async def update_vault(request: Request, vault_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         vault = await service.update(tx, workspace_id(request), vault_id, params, behind.clock)
-    return responses.shown(service.shown(vault))
+        return await kept(request, tx, responses.shown(service.shown(vault)))
 
 
 @router.delete("/{vault_id}", **operation("Delete a vault", DeletedVault))
 async def delete_vault(request: Request, vault_id: str) -> Response:
     """Its credentials go with it; sessions that name it go on without."""
-    async with services(request).database.write() as tx:
-        await service.delete(tx, workspace_id(request), vault_id)
-    await services(request).egress.vault_changed(vault_id)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        await service.delete(tx, workspace_id(request), vault_id, behind.clock)
+    await behind.egress.vault_changed(vault_id)
     return responses.shown(DeletedVault(id=vault_id, type="vault_deleted"))
 
 
@@ -81,8 +83,9 @@ async def archive_vault(request: Request, vault_id: str) -> Response:
     behind = services(request)
     async with behind.database.write() as tx:
         vault = await service.archive(tx, workspace_id(request), vault_id, behind.clock)
+        answer = await kept(request, tx, responses.shown(service.shown(vault)))
     await behind.egress.vault_changed(vault.id)
-    return responses.shown(service.shown(vault))
+    return answer
 
 
 @router.post(
@@ -102,8 +105,9 @@ async def create_credential(request: Request, vault_id: str) -> Response:
             sealer=behind.sealer,
             clock=behind.clock,
         )
+        answer = await kept(request, tx, responses.shown(credentials.shown(row)))
     await behind.egress.vault_changed(row.vault_id)
-    return responses.shown(credentials.shown(row))
+    return answer
 
 
 @router.get(
@@ -146,8 +150,9 @@ async def update_credential(request: Request, vault_id: str, credential_id: str)
             sealer=behind.sealer,
             clock=behind.clock,
         )
+        answer = await kept(request, tx, responses.shown(credentials.shown(row)))
     await behind.egress.vault_changed(row.vault_id)
-    return responses.shown(credentials.shown(row))
+    return answer
 
 
 @router.delete(
@@ -156,9 +161,10 @@ async def update_credential(request: Request, vault_id: str, credential_id: str)
 )
 async def delete_credential(request: Request, vault_id: str, credential_id: str) -> Response:
     """For good."""
-    async with services(request).database.write() as tx:
-        await credentials.delete(tx, workspace_id(request), vault_id, credential_id)
-    await services(request).egress.vault_changed(vault_id)
+    behind = services(request)
+    async with behind.database.write() as tx:
+        await credentials.delete(tx, workspace_id(request), vault_id, credential_id, behind.clock)
+    await behind.egress.vault_changed(vault_id)
     return responses.shown(DeletedCredential(id=credential_id, type="vault_credential_deleted"))
 
 
@@ -174,8 +180,9 @@ async def archive_credential(request: Request, vault_id: str, credential_id: str
         row = await credentials.archive(
             tx, workspace_id(request), vault_id, credential_id, behind.clock
         )
+        answer = await kept(request, tx, responses.shown(credentials.shown(row)))
     await behind.egress.vault_changed(row.vault_id)
-    return responses.shown(credentials.shown(row))
+    return answer
 
 
 @router.post(

@@ -16,7 +16,7 @@ from freehold.core.ids import is_id
 from freehold.core.merge import metadata_problem, patch_metadata
 from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
-from freehold.store import credentials, vaults
+from freehold.store import credentials, outbox, vaults
 from freehold.store.units import ReadSession, WriteSession
 from freehold.store.vaults import VaultRow
 
@@ -45,6 +45,7 @@ async def create(
         archived_at=None,
     )
     await vaults.insert(tx, vault)
+    await outbox.tell(tx, workspace_id, "vault.created", vault.id, now)
     return vault
 
 
@@ -128,17 +129,29 @@ async def archive(tx: WriteSession, workspace_id: str, vault_id: str, clock: Clo
         now = clock.now()
         vault = replace(vault, archived_at=now, updated_at=now)
         await vaults.update(tx, vault)
+        held = await credentials.active(tx, vault.id)
         await credentials.archive_all(tx, vault.id, now)
+        await outbox.tell(tx, workspace_id, "vault.archived", vault.id, now)
+        for one in held:
+            await outbox.tell(
+                tx, workspace_id, "vault_credential.archived", one.id, now, vault_id=vault.id
+            )
     return vault
 
 
-async def delete(tx: WriteSession, workspace_id: str, vault_id: str) -> None:
+async def delete(tx: WriteSession, workspace_id: str, vault_id: str, clock: Clock) -> None:
     """Remove it and its credentials; sessions that name it go on without (spec 14.3).
 
     Raises:
         NotFound: no such vault.
     """
-    await vaults.delete(tx, await find(tx, workspace_id, vault_id, for_update=True))
+    vault = await find(tx, workspace_id, vault_id, for_update=True)
+    held = await credentials.of_vault(tx, vault.id)
+    await vaults.delete(tx, vault)
+    now = clock.now()
+    await outbox.tell(tx, workspace_id, "vault.deleted", vault.id, now)
+    for one in held:
+        await outbox.tell(tx, workspace_id, "vault_credential.deleted", one, now, vault_id=vault.id)
 
 
 def check_metadata(bag: dict[str, str]) -> None:

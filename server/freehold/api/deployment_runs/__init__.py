@@ -1,0 +1,1 @@
+"""Runs of deployments (spec 13.3)."""

@@ -1,0 +1,1 @@
+"""Deployments (spec 13)."""

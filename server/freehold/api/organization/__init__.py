@@ -1,0 +1,1 @@
+"""The organization: its workspaces and its keys. For admin keys."""

@@ -1,0 +1,1 @@
+"""Endpoints of webhooks (spec 20.1)."""

@@ -1,0 +1,1 @@
+"""The work queue of self-hosted environments (spec 4)."""
