@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,10 +18,8 @@ from freehold.core.events import Record
 from freehold.core.fold import fold
 from freehold.core.state import SessionState
 from freehold.core.webhooks import TELLING, Fired, of_record
+from freehold.store.statements import Statements
 from freehold.store.tables import sessions, webhook_deliveries, webhook_endpoints
-
-if TYPE_CHECKING:
-    from freehold.store.units import WriteSession
 
 _W = webhook_endpoints.c
 _WANTING = sa.select(_W.id, _W.workspace_id, _W.enabled_events).where(_W.enabled)
@@ -35,7 +33,7 @@ _OF_SESSION = _WANTING.where(
 
 
 async def tell(
-    tx: WriteSession,
+    tx: Statements,
     workspace_id: str,
     kind: Fired,
     resource_id: str,
@@ -50,7 +48,7 @@ async def tell(
     await _write(tx, wanting, [(kind, at)], resource_id, more)
 
 
-async def listeners(tx: WriteSession, session_id: str, records: Sequence[Record]) -> Sequence[Any]:
+async def listeners(tx: Statements, session_id: str, records: Sequence[Record]) -> Sequence[Any]:
     """The endpoints that might want to be told of these records of a session's log."""
     if not any(record.event.type in TELLING for record in records):
         return ()
@@ -58,7 +56,7 @@ async def listeners(tx: WriteSession, session_id: str, records: Sequence[Record]
 
 
 async def tell_records(
-    tx: WriteSession, wanting: Sequence[Any], before: SessionState, records: Sequence[Record]
+    tx: Statements, wanting: Sequence[Any], before: SessionState, records: Sequence[Record]
 ) -> None:
     """Have records delivered to ``wanting``; ``before`` is the state that they change."""
     told: list[tuple[Fired, datetime]] = []
@@ -70,7 +68,7 @@ async def tell_records(
 
 
 async def _write(
-    tx: WriteSession,
+    tx: Statements,
     wanting: Sequence[Any],
     told: Sequence[tuple[Fired, datetime]],
     resource_id: str,

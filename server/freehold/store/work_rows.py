@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
@@ -13,10 +13,8 @@ from sqlalchemy.engine import RowMapping
 from freehold.core.events import Record
 from freehold.core.state import SessionState
 from freehold.core.work import Work, followed, settled
+from freehold.store.statements import Statements
 from freehold.store.tables import work
-
-if TYPE_CHECKING:
-    from freehold.store.units import WriteSession
 
 _W = work.c
 _FIELDS = tuple(one.name for one in fields(Work))
@@ -55,7 +53,7 @@ def values_of(item: Work) -> dict[str, Any]:
     return asdict(item)
 
 
-async def follow(tx: WriteSession, records: Sequence[Record], state: SessionState) -> None:
+async def follow(tx: Statements, records: Sequence[Record], state: SessionState) -> None:
     """Have the item of a session know what its log has become.
 
     In the transaction that appends, so that a session which wants a worker has an item which is
