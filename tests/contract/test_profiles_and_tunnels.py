@@ -1,14 +1,23 @@
-"""The list of user profiles by name, and the tokens of tunnels, on either database."""
+"""Profiles by name, the tokens of tunnels, and who may register certificates, on both databases."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 from datetime import UTC, datetime
 
 import pytest
+from tests.support.certificates import authority_pem
 
+from freehold.api.tunnels import certificates
+from freehold.api.tunnels import service as tunnel_service
+from freehold.api.tunnels.schemas import (
+    TunnelCertificateCreateParams,
+    TunnelCreateParams,
+    TunnelListQuery,
+)
 from freehold.dispatch.clock import SystemClock
-from freehold.errors import SecretUnreadable
+from freehold.errors import InvalidRequest, SecretUnreadable
 from freehold.store import tunnels, user_profiles
 from freehold.store.database import Database
 from freehold.store.sealing import Sealer
@@ -89,3 +98,26 @@ async def test_tokens_are_sealed_anew_with_the_newest_key(database: Database) ->
         found = await tunnels.get(session, row.workspace_id, tunnel_id)
     assert found is not None
     assert one.open(tunnel_id, found.sealed or "") == {"tunnel_token": "canary"}
+
+
+async def test_of_many_that_register_certificates_at_once_two_succeed(database: Database) -> None:
+    own = CLOCK.mint("wrkspc")
+    sealer = Sealer(lambda: [os.urandom(32)])
+    async with database.write() as tx:
+        tunnel = await tunnel_service.create(
+            tx, own, TunnelCreateParams(), sealer=sealer, clock=CLOCK
+        )
+    params = TunnelCertificateCreateParams(ca_certificate_pem=authority_pem())
+
+    async def register() -> bool:
+        try:
+            async with database.write() as tx:
+                await certificates.create(tx, own, tunnel.id, params, CLOCK)
+        except InvalidRequest:
+            return False
+        return True
+
+    assert sum(await asyncio.gather(*(register() for _ in range(6)))) == 2
+    async with database.read() as session:
+        rows, _ = await certificates.listed(session, own, tunnel.id, TunnelListQuery())
+    assert len(rows) == 2
