@@ -71,6 +71,7 @@ from freehold.store.sealing import KEY_FILE, Sealer
 from freehold.store.session_resources import SqlRepositoryTokens
 from freehold.store.skill_source import DatabaseSkills
 from freehold.store.timers import SqlTimers
+from freehold.store.tunnels import SqlTunnelTokens
 from freehold.store.variables import SqlVariables
 from freehold.store.webhook_deliveries import SqlOutbox
 from freehold.store.webhook_endpoints import SqlWebhookEndpoints
@@ -261,7 +262,13 @@ def create_app(
 
     running = Running(
         event_log=event_log,
-        sealed=(credentials, tokens, endpoints, SqlDeploymentTokens(database, sealer)),
+        sealed=(
+            credentials,
+            tokens,
+            endpoints,
+            SqlDeploymentTokens(database, sealer),
+            SqlTunnelTokens(database, sealer),
+        ),
         endpoints=endpoints,
         courier=courier,
         sandboxes=sandboxes,

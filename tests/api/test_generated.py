@@ -42,10 +42,17 @@ def _configuration(server: Served) -> str:
         initial_events=[said],  # type: ignore[list-item]
     )
     run = client.beta.deployments.run(deployment.id)
+    profile = client.user_profiles.create(name="generated")
+    tunnel = client.beta.tunnels.create(display_name="generated")
     return f"""
 [[operations]]
 include-path-regex = "/v1/deployment(s|_runs)/.*(?<!archive)$"
 parameters = {{ "path.deployment_id" = "{deployment.id}", "path.deployment_run_id" = "{run.id}" }}
+
+[[operations]]
+include-path-regex = "/v1/(user_profiles|tunnels)/.*(?<!archive)$"
+exclude-method = "DELETE"
+parameters = {{ "path.user_profile_id" = "{profile.id}", "path.tunnel_id" = "{tunnel.id}" }}
 
 [[operations]]
 include-path-regex = "/v1/memory_stores/.*(?<!archive)$"
@@ -71,7 +78,12 @@ def test_generated_requests_are_answered_as_documented(server: Served, tmp_path:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
-            *("-H", "x-api-key: test", "-H", "anthropic-beta: managed-agents-2026-04-01"),
+            *(
+                "-H",
+                "x-api-key: test",
+                "-H",
+                "anthropic-beta: managed-agents-2026-04-01,mcp-tunnels-2026-06-22",
+            ),
             *("--exclude-path-regex", "stream$", "--phases", "examples,coverage,fuzzing"),
             *("--checks", CHECKS, "-n", EXAMPLES, "-w", "2", "--continue-on-failure"),
         ],

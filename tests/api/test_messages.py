@@ -9,7 +9,7 @@ from typing import Any
 import anthropic
 import httpx2 as httpx
 import pytest
-from anthropic import Anthropic
+from anthropic import Anthropic, types
 
 from freehold.models.scripted.http import ScriptedHttp
 from freehold.models.scripted.model import ScriptedModel
@@ -154,6 +154,32 @@ def test_what_cannot_be_routed_is_refused_here(
 def test_a_key_is_needed(shared: Served) -> None:
     answer = httpx.post(f"{shared.url}/v1/messages", json={"model": "remote"})
     assert answer.status_code == 401
+
+
+def test_a_user_profile_is_looked_for_and_stays_here(sdk: Anthropic, recorder: Recorder) -> None:
+    profile = sdk.user_profiles.create(name="Ada")
+    call: dict[str, Any] = {"model": "remote", "messages": ask("/say hi")}
+    sdk.messages.create(max_tokens=9, user_profile_id=profile.id, **call)
+    assert profile.id not in str(recorder.headers[-1])
+    assert sdk.messages.count_tokens(user_profile_id=profile.id, **call).input_tokens > 0
+    sdk.user_profiles.delete(profile.id)
+    for absent in (profile.id, "uprof_x"):
+        with pytest.raises(types.UserProfileNotFoundError, match="User profile not found"):
+            sdk.messages.create(max_tokens=9, user_profile_id=absent, **call)
+        with pytest.raises(types.UserProfileNotFoundError):
+            sdk.messages.count_tokens(user_profile_id=absent, **call)
+
+
+def test_a_user_profile_cannot_be_billed(sdk: Anthropic, recorder: Recorder) -> None:
+    profile = sdk.user_profiles.create(name="Ada")
+    billed: Any = {"type": "billing_policy", "bill_to": "user_profile"}
+    call: dict[str, Any] = {"model": "remote", "messages": ask("hi"), "max_tokens": 9}
+    asked = len(recorder.bodies)
+    with pytest.raises(types.UserProfileRequiredError):
+        sdk.beta.messages.create(billing_policy=billed, **call)
+    with pytest.raises(types.UserProfileNotBillableError):
+        sdk.beta.messages.create(billing_policy=billed, user_profile_id=profile.id, **call)
+    assert len(recorder.bodies) == asked
 
 
 def test_a_stream_is_passed_on_as_it_comes(http: httpx.Client) -> None:

@@ -1,4 +1,4 @@
-"""Secrets of webhooks, deployments and keys are nowhere but with those whom they are for."""
+"""Secrets of webhooks, deployments, tunnels and keys are only with those whom they are for."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from freehold.cli.program import program
 
 MESSAGE = {"type": "user.message", "content": [{"type": "text", "text": "Go."}]}
 HOOKS = {"anthropic-beta": "webhooks-2026-10-07"}
+TUNNELS = {"anthropic-beta": "mcp-tunnels-2026-06-22"}
 
 
 def issued(folder: Path, *arguments: str) -> str:
@@ -57,6 +58,14 @@ def test_no_byte_of_their_secrets_is_left_anywhere(tmp_path: Path, level: str) -
             run.said.append(run.http.get(path, headers=HOOKS).text)
             run.said.append(run.http.get("/v1/organizations/webhooks", headers=HOOKS).text)
             run.said.append(run.http.post(path, json={"secret": SECRET}, headers=HOOKS).text)
+
+            tunnel = run.http.post("/v1/tunnels", headers=TUNNELS).json()["id"]
+            path = f"/v1/tunnels/{tunnel}"
+            for name, action in (("tunnel", "reveal_token"), ("new tunnel", "rotate_token")):
+                answer = run.http.post(f"{path}/{action}", headers=TUNNELS)
+                secrets[name] = answer.json()["tunnel_token"]
+            run.said.append(run.http.get(path, headers=TUNNELS).text)
+            run.said.append(run.http.get("/v1/tunnels", headers=TUNNELS).text)
 
             session = run.session("claude-opus-5")
             named = run.get(f"/v1/sessions/{session}")

@@ -96,6 +96,32 @@ async def test_inward_addresses(address: str) -> None:
         assert (network.asked, inside.connections) == ([], 0)
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "abcd.tunnel.freehold.invalid",
+        "wiki.abcd.tunnel.freehold.invalid",
+        "WIKI.abcd.Tunnel.Freehold.invalid.",
+        "wiki.abcd1234.tunnel.anthropic.com",
+    ],
+)
+async def test_no_resolver_learns_of_hosts_behind_tunnels(host: str) -> None:
+    network, names = Detour(), Names()
+    client = Client(network, names)
+    for told in await client.everything(f"https://{host}/mcp"):
+        assert "tunnels carry no traffic on this server" in told
+    assert (names.asked, network.asked) == ([], [])
+
+
+async def test_hosts_that_are_only_called_so_are_looked_up() -> None:
+    names = Names()
+    client = Client(Detour(), names)
+    for host in ("nottunnel.freehold.invalid", "tunnel.anthropic.com.example"):
+        await client.everything(f"https://{host}/mcp")
+        assert set(names.asked) == {host}
+        names.asked.clear()
+
+
 @pytest.mark.parametrize("url", WRITTEN)
 async def test_ways_to_write_loopback(url: str) -> None:
     async with site({"/": page("inside")}) as inside:

@@ -17,11 +17,12 @@ from typing import Any
 import httpx2 as httpx
 import pytest
 from anthropic import Anthropic
+from tests.support.certificates import authority_pem
 from tests.support.running import BETA, Served, serve
 from typer.testing import CliRunner
 
 from freehold.api import reach
-from freehold.api.betas import WEBHOOKS
+from freehold.api.betas import TUNNELS, WEBHOOKS
 from freehold.api.errors import _routes
 from freehold.cli.program import program
 
@@ -30,6 +31,8 @@ OF_NO_WORKSPACE = re.compile(
 )
 SKILL = b"---\nname: reports\ndescription: Writes reports.\n---\nDo it.\n"
 ABSENT = "01" + "2" * 22
+
+CA = authority_pem()
 
 BODIES: Mapping[str, Any] = {
     "/v1/sessions/{session_id}/events": {
@@ -51,6 +54,9 @@ BODIES: Mapping[str, Any] = {
     "/v1/environments/{environment_id}/work/{work_id}": {"metadata": {"a": "stolen"}},
     "/v1/deployments/{deployment_id}": {"name": "stolen"},
     "/v1/organizations/webhooks/{webhook_endpoint_id}": {"name": "stolen"},
+    "/v1/user_profiles/{user_profile_id}": {"name": "stolen"},
+    "/v1/user_profiles/{user_profile_id}/action_urls": {"action": {"type": "enroll_end_user"}},
+    "/v1/tunnels/{tunnel_id}/certificates": {"ca_certificate_pem": CA},
     "/v1/memory_stores/{memory_store_id}": {"name": "stolen"},
     "/v1/memory_stores/{memory_store_id}/memories": {"path": "/new", "content": "stolen"},
     "/v1/memory_stores/{memory_store_id}/memories/{memory_id}": {"content": "stolen"},
@@ -119,6 +125,9 @@ def belongings(served: Served, key: str) -> Tenant:
     endpoint = sdk.beta.organization.webhooks.create(
         url="https://one.example.com/hook", enabled_events=["external_key.failed"]
     )
+    profile = sdk.user_profiles.create(name="mine")
+    tunnel = sdk.beta.tunnels.create(display_name="mine")
+    certificate = sdk.beta.tunnels.certificates.create(tunnel.id, ca_certificate_pem=CA)
     assert memory.memory_version_id is not None
     version = next(iter(sdk.beta.skills.versions.list(skill.id)))
     ids = {
@@ -138,6 +147,9 @@ def belongings(served: Served, key: str) -> Tenant:
         "deployment_id": deployment.id,
         "deployment_run_id": run.id,
         "webhook_endpoint_id": endpoint.id,
+        "user_profile_id": profile.id,
+        "tunnel_id": tunnel.id,
+        "certificate_id": certificate.id,
     }
     hosted = sdk.beta.environments.create(name="mine", config={"type": "self_hosted"})
     bare = sdk.beta.agents.create(name="bare", model="claude-opus-5")
@@ -202,7 +214,10 @@ def ask(
     served: Served, key: str, method: str, template: str, ids: Mapping[str, str]
 ) -> httpx.Response:
     options: dict[str, Any] = {}
-    betas = WEBHOOKS if "/webhooks" in template else BETA["anthropic-beta"]
+    betas = BETA["anthropic-beta"]
+    for family, beta in (("/webhooks", WEBHOOKS), ("/v1/tunnels", TUNNELS)):
+        if family in template:
+            betas = beta
     if method == "POST":
         if template == "/v1/skills/{skill_id}/versions":
             options["files"] = [("files[]", ("reports/SKILL.md", SKILL))]
@@ -285,6 +300,7 @@ def test_anothers_children_below_ones_own_are_no_better(served: Served, mine: Te
         "/v1/sessions/{session_id}/resources/{resource_id}",
         "/v1/vaults/{vault_id}/credentials/{credential_id}",
         "/v1/memory_stores/{memory_store_id}/memories/{memory_id}",
+        "/v1/tunnels/{tunnel_id}/certificates/{certificate_id}",
         "/v1/skills/{skill_id}/versions/{version}",
     ):
         assert ask(served, mine.key, "GET", path, mine.ids).status_code == 200

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -88,6 +89,12 @@ class Authority:
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(authority), critical=False
             )
         )
+
+
+def authority_pem() -> str:
+    """The certificate of an authority that nobody has the key of."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Authority(Path(folder), "authority").file.read_text()
 
 
 def _general(host: str) -> x509.GeneralName:

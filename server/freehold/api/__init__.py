@@ -30,6 +30,8 @@ from freehold.api.session_resources.routes import router as session_resources
 from freehold.api.sessions.routes import router as sessions
 from freehold.api.skills.routes import router as skills
 from freehold.api.threads.routes import router as threads
+from freehold.api.tunnels.routes import router as tunnels
+from freehold.api.user_profiles.routes import router as user_profiles
 from freehold.api.vaults.routes import router as vaults
 from freehold.api.webhooks.routes import router as webhooks
 from freehold.api.work.routes import router as work
@@ -63,6 +65,8 @@ def install(app: FastAPI, services: ApiServices) -> None:
         memory_stores,
         skills,
         webhooks,
+        user_profiles,
+        tunnels,
         messages,
         models,
         organization,

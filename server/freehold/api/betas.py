@@ -22,6 +22,10 @@ WEBHOOKS = "webhooks-2026-10-07"
 WEBHOOKS_PATH = "/v1/organizations/webhooks"
 """Exists, with all below it, with :data:`WEBHOOKS`."""
 
+TUNNELS = "mcp-tunnels-2026-06-22"
+TUNNELS_FAMILY = "tunnels"
+"""Exists with :data:`TUNNELS`."""
+
 PASSED_ON = ("messages",)
 """First segments below ``/v1`` whose betas are for the provider behind to judge (spec 21)."""
 
@@ -99,6 +103,8 @@ def require(path: str, named: frozenset[str]) -> None:
             case (False, False):
                 raise NotFound("Not found", should_retry=False)
     if f"{path}/".startswith(f"{WEBHOOKS_PATH}/") and WEBHOOKS not in named:
+        raise NotFound("Not found", should_retry=False)
+    if family == TUNNELS_FAMILY and TUNNELS not in named:
         raise NotFound("Not found", should_retry=False)
     if family in FAMILIES and MANAGED_AGENTS not in named:
         raise NotFound("Not found", should_retry=False)

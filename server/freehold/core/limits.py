@@ -136,3 +136,16 @@ WEBHOOK_URL = 2048
 WEBHOOK_NAME = 255
 WEBHOOK_DESCRIPTION = 1024
 """Ours."""
+
+USER_PROFILE_NAME = 255
+EXTERNAL_ID = 255
+EXTERNAL_USER_DETAIL = 255
+ONBOARDED_AHEAD = 60
+"""The SDK's texts: lengths of a user profile's fields, and how many seconds `onboarded_at` may lie
+in the future."""
+TUNNEL_DISPLAY_NAME = 255
+TUNNELS_PAGE_MAX = 1000
+TUNNEL_CERTIFICATES = 2
+TUNNEL_CERTIFICATE_PEM = 8192
+ROTATION_REASON = 1024
+"""Spec 19 and the API's documentation."""

@@ -9,7 +9,8 @@ MICROSECOND = timedelta(microseconds=1)
 
 def render(moment: datetime) -> str:
     """``2026-03-15T10:00:00.000000Z``."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    text = moment.astimezone(UTC).isoformat(timespec="microseconds")
+    return text.removesuffix("+00:00") + "Z"
 
 
 def parse(text: str) -> datetime:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable
 
 import httpcore2
 import httpx2
 
+from freehold.core.tunnels import is_tunnelled
 from freehold.errors import McpUnreachable
 from freehold.guard import Guard, Reason
 
@@ -17,6 +19,23 @@ _KEPT = 5.0
 
 class McpNetwork(Guard):
     """The guard with refusals that are for clients (:class:`McpUnreachable`)."""
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        """See :class:`Guard`. No resolver learns of hosts that are behind a tunnel."""
+        if is_tunnelled(host):
+            raise McpUnreachable(
+                f"{host} is behind an MCP tunnel, and tunnels carry no traffic on this server; "
+                "name a URL that the server itself can reach (FREEHOLD_MCP_NETWORKS opens "
+                "networks of one's own)"
+            )
+        return await super().connect_tcp(host, port, timeout, local_address, socket_options)
 
     def refusal(self, reason: Reason, host: str, port: int) -> McpUnreachable:
         """See :class:`Guard`."""

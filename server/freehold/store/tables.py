@@ -224,6 +224,66 @@ vault_credentials = sa.Table(
     ),
 )
 
+user_profiles = sa.Table(
+    "user_profiles",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("name", sa.Text),
+    # The name in UTF-8, its ASCII letters in lower case: bytes sort alike on both databases.
+    sa.Column("name_key", sa.LargeBinary),
+    sa.Column("access_type", sa.String(16), nullable=False),
+    # What the platform has said of the entity; what it has not said is not in it.
+    sa.Column("details", sa.JSON, nullable=False),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("updated_at", Moment, nullable=False),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+    sa.Index(None, "workspace_id", "name_key", "id"),
+)
+
+tunnels = sa.Table(
+    "tunnels",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("display_name", sa.Text),
+    sa.Column("domain", sa.String(253), nullable=False, unique=True),
+    sa.Column("token_id", sa.String(64), nullable=False),
+    # The ciphertext of the token (store.sealing); none once archived.
+    sa.Column("sealed", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+)
+
+tunnel_certificates = sa.Table(
+    "tunnel_certificates",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("tunnel_id", sa.String(64), sa.ForeignKey("tunnels.id"), nullable=False),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("pem", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.String(64), nullable=False),
+    sa.Column("expires_at", Moment),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "tunnel_id", "created_at", "id"),
+)
+
+# Who put which token in the place of the one before, and why.
+tunnel_rotations = sa.Table(
+    "tunnel_rotations",
+    metadata,
+    sa.Column("token_id", sa.String(64), primary_key=True),
+    sa.Column("tunnel_id", sa.String(64), sa.ForeignKey("tunnels.id"), nullable=False),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("api_key_id", sa.String(64), nullable=False),
+    sa.Column("reason", sa.Text),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Index(None, "tunnel_id", "created_at"),
+)
+
 files = sa.Table(
     "files",
     metadata,

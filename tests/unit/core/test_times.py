@@ -24,6 +24,7 @@ def test_text_and_micros_keep_every_microsecond(moment: datetime) -> None:
 def test_the_form_is_the_apis() -> None:
     moment = datetime(2026, 3, 15, 10, tzinfo=UTC)
     assert times.render(moment) == "2026-03-15T10:00:00.000000Z"
+    assert times.render(datetime(987, 1, 2, tzinfo=UTC)) == "0987-01-02T00:00:00.000000Z"
 
 
 def test_other_offsets_are_taken_and_none_is_refused() -> None:

@@ -11,9 +11,9 @@ from freehold.store import tables
 FOLDER = Path(freehold.store.__file__).parent
 STATEMENTS = {"select", "insert", "update", "delete"}
 ROWS = {
-    "AgentRow", "CredentialRow", "DeploymentRow", "EndpointRow", "EnvironmentRow",
-    "MemoryStoreRow", "ResourceRow", "RunRow", "SessionRow", "SessionSpec", "SkillRow",
-    "SkillVersionRow", "StoredFile", "VaultRow",
+    "AgentRow", "CertificateRow", "CredentialRow", "DeploymentRow", "EndpointRow", "EnvironmentRow",
+    "MemoryStoreRow", "ResourceRow", "Rotation", "RunRow", "SessionRow", "SessionSpec", "SkillRow",
+    "SkillVersionRow", "StoredFile", "TunnelRow", "UserProfileRow", "VaultRow",
 }  # fmt: skip
 """What has its own workspace, and was read with the caller's or is being made for it."""
 

@@ -2,6 +2,8 @@
 
 Their key opens Freehold; the request goes on with the server's own. Apart from the model's name,
 which the table of routes may change, bodies and answers pass as they are, errors and streams too.
+User profiles are this server's own, so the provider hears nothing of them: the one that a request
+names is looked for here, and stands in the log beside the request.
 """
 
 from __future__ import annotations
@@ -14,14 +16,25 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from freehold.api.deps import services
-from freehold.errors import ApiError, InvalidRequest, ModelError, NotSupported, Overloaded
+from freehold import telemetry
+from freehold.api.deps import services, workspace_id
+from freehold.core.ids import is_id
+from freehold.errors import (
+    ApiError,
+    InvalidRequest,
+    ModelError,
+    NotSupported,
+    Overloaded,
+    PermissionDenied,
+)
 from freehold.ports.model import Relay, Relayed
+from freehold.store import user_profiles
 
 # The Messages API describes itself; its schema is not Freehold's to repeat.
 router = APIRouter(prefix="/v1/messages", tags=["messages"], include_in_schema=False)
 
 ANTHROPIC_VERSION = "2023-06-01"
+PROFILE_HEADER = "anthropic-user-profile-id"
 
 _KEPT = frozenset({"content-type", "content-length", "content-encoding", "retry-after"})
 _KEPT_PREFIXES = ("anthropic-ratelimit-", "x-should-retry", "retry-after-ms")
@@ -42,7 +55,9 @@ async def count_tokens(request: Request) -> Response:
 async def _passed_on(request: Request, path: str) -> Response:
     relay = _relay(request)
     body = await request.body()
-    _check(body)
+    asked = _checked(body)
+    profile_id = await _profile(request)
+    _check_billing(asked, profile_id)
     try:
         answer = await relay.relay(path, body, _headers(request))
     except ModelError as error:
@@ -66,7 +81,7 @@ def _relay(request: Request) -> Relay:
     return relay
 
 
-def _check(body: bytes) -> None:
+def _checked(body: bytes) -> dict[str, Any]:
     try:
         value: Any = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -76,6 +91,41 @@ def _check(body: bytes) -> None:
     model = value.get("model")
     if not isinstance(model, str) or not model:
         raise InvalidRequest("model: Field required")
+    return value
+
+
+async def _profile(request: Request) -> str | None:
+    """The user profile that the request is attributed to, if it names one."""
+    profile_id = request.headers.get(PROFILE_HEADER)
+    if not profile_id:
+        return None
+    found = None
+    if is_id("uprof", profile_id):
+        async with services(request).database.read() as session:
+            found = await user_profiles.get(session, workspace_id(request), profile_id)
+    if found is None:
+        raise InvalidRequest(
+            f"{PROFILE_HEADER}: User profile not found.",
+            details={"error_code": "user_profile_not_found"},
+        )
+    telemetry.bind(user_profile_id=profile_id)
+    return profile_id
+
+
+def _check_billing(body: dict[str, Any], profile_id: str | None) -> None:
+    """Refuse to bill anybody but oneself: profiles have no organization here that could pay."""
+    policy = body.get("billing_policy")
+    if not isinstance(policy, dict) or policy.get("bill_to") != "user_profile":
+        return
+    if profile_id is None:
+        raise InvalidRequest(
+            f"billing_policy.bill_to: `user_profile` needs the `{PROFILE_HEADER}` header",
+            details={"error_code": "user_profile_required"},
+        )
+    raise PermissionDenied(
+        "billing_policy.bill_to: the user profiles of this server cannot be billed",
+        details={"error_code": "user_profile_not_billable"},
+    )
 
 
 def _headers(request: Request) -> dict[str, str]:

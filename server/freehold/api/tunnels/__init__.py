@@ -1,0 +1,1 @@
+"""MCP tunnels, their certificates and tokens (spec 19)."""

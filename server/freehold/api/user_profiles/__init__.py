@@ -1,0 +1,1 @@
+"""User profiles, in the four dialects of their beta headers (spec 19)."""
