@@ -6,9 +6,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -22,6 +22,7 @@ from freehold.errors import SandboxUnavailable
 from freehold.ports.sandbox import SandboxSpec
 from freehold.sandbox.docker import DockerSandboxProvider, Limits
 from freehold.sandbox.docker import pool as pooling
+from freehold.sandbox.docker.container import Recipe
 from freehold.sandbox.docker.engine import Engine
 from freehold.sandbox.docker.names import (
     LABEL_OWNER,
@@ -33,6 +34,7 @@ from freehold.sandbox.docker.names import (
     pool_name,
     session_of,
 )
+from freehold.sandbox.docker.opening import Opener
 
 docker = pytest.mark.docker
 ONE, TWO, THREE = SandboxSpec("sesn_one"), SandboxSpec("sesn_two"), SandboxSpec("sesn_three")
@@ -98,6 +100,46 @@ async def test_without_an_engine_the_pool_says_so_once_and_tries_on(
     assert "does not answer" in caplog.text
     with pytest.raises(SandboxUnavailable, match="does not answer"):
         await engineless.acquire(ONE)
+
+
+class Failing:
+    """Stands for what makes containers: fails for one reason after another."""
+
+    def __init__(self, reasons: Iterable[str]) -> None:
+        self._reasons = iter(reasons)
+        self.engine = self
+        self.failed = 0
+
+    def recipe(self) -> Recipe:
+        return Recipe(OWNER, "image", Limits())
+
+    async def run(self, call: Any) -> None:
+        """Nothing was made that there would be to remove."""
+
+    async def open(self, name: str, labels: Any) -> Any:
+        self.failed += 1
+        container = secrets.token_hex(32)
+        reason = next(self._reasons).format(name=name, id=container, short=container[:12])
+        raise SandboxUnavailable(reason)
+
+
+async def test_the_pool_warns_of_each_reason_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or an accident at the start would keep the true reason from the operator."""
+    monkeypatch.setattr(pooling, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(pooling, "LONGEST_PAUSE", 0.001)
+    caplog.set_level(logging.WARNING, pooling.__name__)
+    network = "could not start {name} ({id}, {short}): there is no such network"
+    opener = Failing(["timed out", *[network] * 3, "timed out", *["the disk is full"] * 1000])
+    pool = pooling.Pool(cast("Opener", opener), 1)
+    pool.start()
+    await until(lambda: opener.failed > 8)
+    await pool.close()
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 3
+    for message, part in zip(told, ("timed out", "no such network", "disk is full"), strict=True):
+        assert part in message
 
 
 async def test_a_closed_pool_stays_empty(engineless: DockerSandboxProvider) -> None:
