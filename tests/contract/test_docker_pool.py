@@ -154,7 +154,7 @@ async def test_a_closed_pool_stays_empty(engineless: DockerSandboxProvider) -> N
 
 async def until(condition: Any) -> None:
     """Wait for it, patiently."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -394,7 +394,7 @@ def test_a_server_makes_one_ahead_and_takes_it_away_again(
         tmp_path / "data", sandbox="docker", sandbox_image=docker_image, sandbox_warm=1
     ) as served:
         provider = served.app.state.sandboxes
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not provider.pool.ready:
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -138,7 +138,7 @@ ATTEMPTS = {
         "fcntl.ioctl(s, 0x8913, i); fcntl.ioctl(s, 0x8914, i)"
     ),
     "the engine": "for s in $(find / -xdev -type s) /var/run/docker.sock /run/docker.sock "
-    "/run/containerd/containerd.sock; do curl -s -m 3 --unix-socket $s http://d/_ping | "
+    "/run/containerd/containerd.sock; do curl -s -m 30 --unix-socket $s http://d/_ping | "
     "grep -q OK && exit 0; done; exit 1",
     # Other processes
     "see the server's processes": "grep -qs {process} /proc/[0-9]*/cmdline",
