@@ -228,7 +228,7 @@ class Run:
 
         listener = threading.Thread(target=listen)
         listener.start()
-        assert listening.wait(120)
+        assert listening.wait(20)
         message = {"type": "user.message", "content": [{"type": "text", "text": words}]}
         self.post(f"/v1/sessions/{session}/events", events=[message])
         listener.join(120)
