@@ -185,7 +185,7 @@ def is_of(container: Any, owner: str) -> bool:
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not await asyncio.to_thread(condition):
             await asyncio.sleep(0.05)
 

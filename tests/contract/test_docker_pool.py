@@ -6,9 +6,9 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -22,6 +22,7 @@ from freehold.errors import SandboxUnavailable
 from freehold.ports.sandbox import SandboxSpec
 from freehold.sandbox.docker import DockerSandboxProvider, Limits
 from freehold.sandbox.docker import pool as pooling
+from freehold.sandbox.docker.container import Recipe
 from freehold.sandbox.docker.engine import Engine
 from freehold.sandbox.docker.names import (
     LABEL_OWNER,
@@ -33,6 +34,7 @@ from freehold.sandbox.docker.names import (
     pool_name,
     session_of,
 )
+from freehold.sandbox.docker.opening import Opener
 
 docker = pytest.mark.docker
 ONE, TWO, THREE = SandboxSpec("sesn_one"), SandboxSpec("sesn_two"), SandboxSpec("sesn_three")
@@ -100,6 +102,46 @@ async def test_without_an_engine_the_pool_says_so_once_and_tries_on(
         await engineless.acquire(ONE)
 
 
+class Failing:
+    """Stands for what makes containers: fails for one reason after another."""
+
+    def __init__(self, reasons: Iterable[str]) -> None:
+        self._reasons = iter(reasons)
+        self.engine = self
+        self.failed = 0
+
+    def recipe(self) -> Recipe:
+        return Recipe(OWNER, "image", Limits())
+
+    async def run(self, call: Any) -> None:
+        """Nothing was made that there would be to remove."""
+
+    async def open(self, name: str, labels: Any) -> Any:
+        self.failed += 1
+        container = secrets.token_hex(32)
+        reason = next(self._reasons).format(name=name, id=container, short=container[:12])
+        raise SandboxUnavailable(reason)
+
+
+async def test_the_pool_warns_of_each_reason_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Or an accident at the start would keep the true reason from the operator."""
+    monkeypatch.setattr(pooling, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(pooling, "LONGEST_PAUSE", 0.001)
+    caplog.set_level(logging.WARNING, pooling.__name__)
+    network = "could not start {name} ({id}, {short}): there is no such network"
+    opener = Failing(["timed out", *[network] * 3, "timed out", *["the disk is full"] * 1000])
+    pool = pooling.Pool(cast("Opener", opener), 1)
+    pool.start()
+    await until(lambda: opener.failed > 8)
+    await pool.close()
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 3
+    for message, part in zip(told, ("timed out", "no such network", "disk is full"), strict=True):
+        assert part in message
+
+
 async def test_a_closed_pool_stays_empty(engineless: DockerSandboxProvider) -> None:
     await engineless.close()
     await engineless.prepare()
@@ -112,7 +154,7 @@ async def test_a_closed_pool_stays_empty(engineless: DockerSandboxProvider) -> N
 
 async def until(condition: Any) -> None:
     """Wait for it, patiently."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -352,7 +394,7 @@ def test_a_server_makes_one_ahead_and_takes_it_away_again(
         tmp_path / "data", sandbox="docker", sandbox_image=docker_image, sandbox_warm=1
     ) as served:
         provider = served.app.state.sandboxes
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not provider.pool.ready:
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -51,7 +51,7 @@ async def engine(handler: Handler) -> AsyncIterator[Endpoint]:
         server = await asyncio.start_unix_server(serve, path, limit=1 << 24)
         async with server:
             yield Endpoint.parse(f"unix://{path}")
-            await asyncio.wait_for(ended.wait(), 20)
+            await asyncio.wait_for(ended.wait(), 60)
 
 
 async def request_of(reader: asyncio.StreamReader) -> tuple[str, dict[str, object]]:

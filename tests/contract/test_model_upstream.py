@@ -358,7 +358,7 @@ async def test_closing_early_ends_the_request() -> None:
         stream = model.stream(asking(says("x")))
         assert await anext(stream) == BlockStarted(0, "text")
         await stream.aclose()  # type: ignore[attr-defined]
-        await asyncio.wait_for(gone.wait(), 20)
+        await asyncio.wait_for(gone.wait(), 60)
         await model.close()
 
 

@@ -13,7 +13,7 @@ import anthropic
 import httpx2
 import pytest
 
-from tests.crash.support import dice, how_often
+from tests.crash.support import PATIENCE, dice, how_often
 from tests.support.running import ServerProcess, client_of
 
 KILLS = how_often(6)
@@ -54,7 +54,7 @@ def test_what_was_acknowledged_is_there_as_a_whole(tmp_path: Path) -> None:
         finally:
             over.set()
             for client in clients:
-                client.join(60)
+                client.join(PATIENCE)
         assert kept
         server.kill()
         found = {
@@ -70,7 +70,7 @@ def test_what_was_acknowledged_is_there_as_a_whole(tmp_path: Path) -> None:
         with client_of(server.url) as sdk:
             listed = {file.id for file in sdk.files.list(limit=1000)}
             assert set(kept) <= listed
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + PATIENCE
             while True:
                 left = {p.name for p in (data_dir / "blobs").rglob("*") if p.is_file()}
                 if left == listed:

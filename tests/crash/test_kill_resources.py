@@ -17,7 +17,7 @@ from anthropic import Anthropic
 from freehold.core.mounts import UPLOADS
 from freehold.sandbox.process import bubblewrap_works
 from freehold.sandbox.process.folders import Folders
-from tests.crash.support import dice, how_often, until, user
+from tests.crash.support import PATIENCE, dice, how_often, until, user
 from tests.support.running import ServerProcess, client_of
 
 KILLS = how_often(4)
@@ -148,7 +148,7 @@ def test_a_session_has_all_of_its_files_or_is_not_there(tmp_path: Path) -> None:
         finally:
             over.set()
             for client in clients:
-                client.join(60)
+                client.join(PATIENCE)
         with client_of(server.url) as sdk:
             sessions = {session.id: session for session in sdk.beta.sessions.list(limit=100)}
             assert made

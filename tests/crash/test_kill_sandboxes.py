@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from freehold.harness.tools import NOT_STARTED
-from tests.crash.support import check_order, dice, how_often, until, user
+from freehold.harness.tools import LOST, NOT_STARTED
+from tests.crash.support import PATIENCE, check_order, dice, how_often, until, user
 from tests.support.own_engine import OwnEngine, own_engine
 from tests.support.running import ServerProcess, client_of
 
@@ -75,17 +75,15 @@ class Play:
 
     def check(self) -> None:
         """Every line that was acknowledged is there once, and no line twice."""
-        text = self._lines()
-        for _ in range(20):
-            if text != NOT_STARTED:
-                break
-            # An engine that was killed takes its time to come back.
+        deadline = time.monotonic() + PATIENCE
+        while (text := self._lines()) in {NOT_STARTED, LOST}:
+            # An engine that was killed takes its time to come back. What counts is the files.
+            assert time.monotonic() < deadline, text
             time.sleep(1)
-            text = self._lines()
         lines = [line for line in text.split() if line.startswith("line-")]
         assert len(lines) == len(set(lines)), text
         assert [line for line in lines if line in self.done] == self.done, text
-        assert set(lines) <= {*self.done, *self.perhaps}
+        assert set(lines) <= {*self.done, *self.perhaps}, text
 
     def _lines(self) -> str:
         self.sdk.beta.sessions.events.send(self.session, events=[user("/run cat lines.txt")])

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.api import APIClient
+from docker.errors import APIError
 from tests.docker_engine import MakeProvider, container_of, output
 from tests.docker_gate import Hosts, limited, reached, unrestricted
 
@@ -95,7 +97,7 @@ def gate_of(client: Any, provider: DockerSandboxProvider) -> Any:
 
 async def until_reached(box: Sandbox, host: str) -> None:
     """Wait, patiently, for a sandbox to reach a host that is open to it."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while "reached" not in await output(box, f"curl -sS -m 5 http://{host}/ 2>&1; exit 0"):
             await asyncio.sleep(0.1)
 
@@ -112,6 +114,30 @@ async def test_one_call_brings_all_back_that_a_dead_gate_served(
     # Nobody asked for this one; programs that run in it may need their network all the same.
     await until_reached(boxes[1], "other.test")
     assert "not in allowlist" in await output(boxes[0], "curl -sS http://other.test/")
+
+
+async def test_what_takes_the_place_of_a_container_that_cannot_be_started_has_its_network_only(
+    provider: DockerSandboxProvider, docker_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = limited("sesn_stuck", allowed_hosts=["allowed.test"])
+    box = await provider.acquire(wanted)
+    assert await provider.rest(wanted.session_id)
+    stuck, start = box.container, APIClient.start
+
+    def refuse(self: APIClient, container: str, *arguments: Any, **options: Any) -> Any:
+        if container == stuck:
+            raise APIError("500 Server Error", explanation=f"task {stuck}: already exists")
+        return start(self, container, *arguments, **options)
+
+    monkeypatch.setattr(APIClient, "start", refuse)
+    again = await provider.acquire(wanted)
+    assert again.container != stuck
+    assert (again.identity, again.gated) == (box.identity, True)
+    found = docker_client.api.inspect_container(again.container)
+    assert found["HostConfig"]["NetworkMode"] == "none"
+    assert reached(await output(again, "curl -sS https://allowed.test/"))
+    assert "not in allowlist" in await output(again, "curl -sS https://other.test/")
+    await provider.remove(wanted.session_id)
 
 
 async def test_a_gate_that_was_removed_is_made_anew(
@@ -165,7 +191,7 @@ async def test_those_kept_ready_are_attached_and_reach_nothing_until_a_session_t
     assert provider.pool.ready == 1
     assert "not in allowlist" in await output(few, "curl -sS http://other.test/")
     assert reached(await output(few, "curl -sS https://allowed.test/"))
-    assert "220" in await output(all_, "curl -sS -m 5 telnet://other.test:2222 </dev/null")
+    assert "220" in await output(all_, "timeout 60 bash -c 'head -c 3 </dev/tcp/other.test/2222'")
     # The last one waited through the gate's death.
     gate_of(docker_client, provider).kill(signal="KILL")
     late = await provider.acquire(unrestricted())
@@ -205,12 +231,12 @@ async def test_a_sandbox_keeps_the_network_it_was_made_with(
     settings = hosts.settings(data_dir)
     direct, gated = make(gate=settings, limits=Limits(network=hosts.network)), make(gate=settings)
     box = await direct.acquire(unrestricted("sesn_direct"))
-    assert "220" in await output(box, "timeout 5 bash -c 'head -c 3 </dev/tcp/inside.test/2222'")
+    assert "220" in await output(box, "timeout 60 bash -c 'head -c 3 </dev/tcp/inside.test/2222'")
     await direct.close()
     through = make(gate=settings, limits=GATE)
     again = await through.acquire(unrestricted("sesn_direct"))
     assert again.identity == box.identity
-    assert "220" in await output(again, "timeout 5 bash -c 'head -c 3 </dev/tcp/inside.test/2222'")
+    assert "220" in await output(again, "timeout 60 bash -c 'head -c 3 </dev/tcp/inside.test/2222'")
     hosts.forget(hosts.inside)
     # But never one of limited networking.
     with pytest.raises(SandboxUnavailable, match="another kind of network"):

@@ -25,7 +25,7 @@ from freehold.sandbox.docker.gate import GateSettings
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 
-READ = "timeout 5 bash -c 'head -c 3 </dev/tcp/{}/{}'"
+READ = "timeout 60 bash -c 'head -c 3 </dev/tcp/{}/{}'"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -113,10 +113,10 @@ async def test_an_outer_name_with_an_inner_address_is_refused_at_the_address(
     ],
 )
 async def test_private_and_reserved_addresses_are_refused(box: Sandbox, address: str) -> None:
-    said = await output(box, f"curl -sS -m 10 -w ' %{{http_code}}' http://{address}/")
+    said = await output(box, f"curl -sS -m 60 -w ' %{{http_code}}' http://{address}/")
     # Some of them are no addresses to connect to, for the kernel already.
     assert said == f"{PRIVATE} 403" or "curl: (7)" in said
-    said = await output(box, f'curl -sS -m 10 http://{address}:8080/ 2>&1; echo " $?"')
+    said = await output(box, f'curl -sS -m 60 http://{address}:8080/ 2>&1; echo " $?"')
     assert said.split()[-1] in {"7", "56", "52"}
 
 
@@ -161,7 +161,7 @@ async def test_the_machine_the_gate_and_the_api_stay_closed_in_trusted_ranges(
         said = await output(box, f'curl -sS -m 5 http://{host}:{port}/ 2>&1; echo " $?"')
         assert said.split()[-1] != "0"
         assert seen == []
-    assert await output(box, f"curl -sS -m 5 http://{network}.1/") == PRIVATE
+    assert await output(box, f"curl -sS -m 60 http://{network}.1/") == PRIVATE
     # The gate is one of those few addresses; its own must not lead it to itself.
     for last in range(2, 6):
         host = f"{network}.{last}"
@@ -169,7 +169,7 @@ async def test_the_machine_the_gate_and_the_api_stay_closed_in_trusted_ranges(
             said = await output(box, f'curl -sS -m 5 http://{host}:15001/ 2>&1; echo " $?"')
             assert said.split()[-1] != "0"
     assert "403" in await output(
-        box, "curl -sS -m 5 -o /dev/null -w '%{http_code}' http://169.254.169.254/"
+        box, "curl -sS -m 60 -o /dev/null -w '%{http_code}' http://169.254.169.254/"
     )
     hosts.forget(hosts.inside)
     await provider.remove("unknown")
@@ -244,7 +244,7 @@ async def test_much_passes_both_ways_and_each_way_may_end_first(box: Sandbox) ->
 
 
 async def test_a_port_that_nobody_serves_ends_at_once(box: Sandbox) -> None:
-    said = await output(box, 'curl -sS -m 10 http://allowed.test:9/ 2>&1; echo " $?"')
+    said = await output(box, 'curl -sS -m 60 http://allowed.test:9/ 2>&1; echo " $?"')
     # Whether the reset comes before it is seen that the connection stood is chance.
     assert said.split()[-1] in {"7", "52", "56"}
 

@@ -57,7 +57,7 @@ def serve_app(app: FastAPI) -> Iterator[Served]:
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while not server.started:
         if not thread.is_alive() or time.monotonic() > deadline:
             raise RuntimeError("the server did not start")
@@ -67,7 +67,7 @@ def serve_app(app: FastAPI) -> Iterator[Served]:
         yield Served(app, f"http://127.0.0.1:{port}")
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         if thread.is_alive():
             raise RuntimeError("the server did not stop")
 
@@ -161,7 +161,7 @@ class ServerProcess:
 
     def answers(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/healthz", timeout=1) as response:
+            with urllib.request.urlopen(f"{self.url}/healthz", timeout=5) as response:
                 return bool(response.status == 200)
         except OSError:
             return False
@@ -175,9 +175,9 @@ class ServerProcess:
         """SIGKILL: no goodbye of any kind."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
-    def stop(self, timeout: float = 30) -> int:
+    def stop(self, timeout: float = 60) -> int:
         """SIGTERM; the exit code."""
         assert self._process is not None
         if self._process.poll() is None:

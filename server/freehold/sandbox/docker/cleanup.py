@@ -9,16 +9,18 @@ from docker import DockerClient
 from docker.errors import DockerException
 
 from freehold.errors import SandboxUnavailable
-from freehold.sandbox.docker.container import remove
+from freehold.sandbox.docker.container import inspect, remove
 from freehold.sandbox.docker.engine import Engine, refused
 from freehold.sandbox.docker.gate_container import remove_gate
 from freehold.sandbox.docker.names import (
     LABEL_GATED,
     LABEL_OWNER,
+    LABEL_RESCUED,
     container_name,
     is_pool_name,
     session_of,
 )
+from freehold.sandbox.docker.rescue import drop_images
 
 _AT_ONCE = 8
 
@@ -29,7 +31,7 @@ async def remove_session(engine: Engine, owner: str, session_id: str, image: str
     Raises:
         SandboxUnavailable: the engine does not answer, or could not.
     """
-    await _remove(engine, container_name(owner, session_id), image)
+    await _remove(engine, owner, container_name(owner, session_id), image)
 
 
 async def sweep(
@@ -54,13 +56,17 @@ async def sweep(
 
     async def one(name: str) -> None:
         async with gate:
-            await _remove(engine, name, image)
+            await _remove(engine, owner, name, image)
 
-    failures = [
+    failures: list[BaseException] = [
         result
         for result in await asyncio.gather(*map(one, names), return_exceptions=True)
         if isinstance(result, BaseException)
     ]
+    try:
+        await engine.run(lambda client: drop_images(client, owner))
+    except DockerException as error:
+        failures.append(refused(image, "list what was rescued", error))
     for failure in failures:
         if not isinstance(failure, SandboxUnavailable):
             raise failure
@@ -77,7 +83,7 @@ async def sweep_gate(engine: Engine, owner: str, image: str) -> None:
     """
 
     def work(client: DockerClient) -> None:
-        label = [f"{LABEL_OWNER}={owner}", LABEL_GATED]
+        label = [f"{LABEL_OWNER}={owner}", f"{LABEL_GATED}=1"]
         if not client.api.containers(all=True, filters={"label": label}):
             remove_gate(client, owner)
 
@@ -87,11 +93,17 @@ async def sweep_gate(engine: Engine, owner: str, image: str) -> None:
         raise refused(image, "remove the egress gate", error) from error
 
 
-async def _remove(engine: Engine, name: str, image: str) -> None:
-    # By name and not by id: a container that a session takes from the pool at this moment has
-    # another name by then, and stays.
+async def _remove(engine: Engine, owner: str, name: str, image: str) -> None:
+    def work(client: DockerClient) -> None:
+        found = inspect(client, name)
+        # By name and not by id: a container that a session takes from the pool at this moment has
+        # another name by then, and stays.
+        remove(client, name)
+        if found is not None and LABEL_RESCUED in found["Config"]["Labels"]:
+            drop_images(client, owner)
+
     try:
-        await engine.run(lambda client: remove(client, name))
+        await engine.run(work)
     except DockerException as error:
         raise refused(image, f"remove the sandbox {name}", error) from error
 

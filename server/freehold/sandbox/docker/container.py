@@ -5,12 +5,10 @@ Everything here blocks and runs in a thread (:meth:`Engine.run`).
 
 from __future__ import annotations
 
-import io
 import logging
-import tarfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from docker import DockerClient
@@ -18,10 +16,17 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.utils import parse_bytes
 
 from freehold.errors import SandboxUnavailable
-from freehold.ports.sandbox import Layout
 from freehold.sandbox.docker.engine import is_conflict, refused
+from freehold.sandbox.docker.fittings import BUNDLE, LAYOUT, furnish, put_toolbox
 from freehold.sandbox.docker.hardening import Limits, host_options
-from freehold.sandbox.docker.names import LABEL_GATED, LABEL_OWNER, LABEL_PYTHON
+from freehold.sandbox.docker.names import (
+    LABEL_GATED,
+    LABEL_OWNER,
+    LABEL_PYTHON,
+    is_gated,
+    pool_name,
+)
+from freehold.sandbox.docker.rescue import drop_image, first_of, is_left_over, keep_files
 from freehold.sandbox.image_definition import (
     LABEL_DEFINITION,
     LABEL_TOOLBOX,
@@ -29,13 +34,10 @@ from freehold.sandbox.image_definition import (
     STATE_DIR,
     TOOLBOX_PATH,
 )
-from freehold.sandbox.toolbox_package import toolbox_archive, toolbox_version
+from freehold.sandbox.toolbox_package import toolbox_version
 
-LAYOUT = Layout()
 SOCKET = f"{STATE_DIR}/toolbox.sock"
 
-BUNDLE = "/etc/ssl/certs/ca-certificates.crt"
-BUNDLE_FOLDER = "/usr/local/share/ca-certificates"
 TRUST_VARIABLES = (
     *("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
     *("NODE_EXTRA_CA_CERTS", "CARGO_HTTP_CAINFO"),
@@ -51,7 +53,6 @@ _PATIENCE = 5.0
 """Seconds to wait for somebody else who is making or removing the same container."""
 _PAUSE = 0.02
 _ENDING = 2.0
-_AGENT = 1000
 _GOOD_ORDER = (0, 143)
 """Exit statuses of a main process that ended by itself, or because it was asked to."""
 _NOT_FOUND = 127
@@ -95,6 +96,8 @@ class Running:
     """Whether it has no network but what the egress gate gives it."""
     ended: str | None = None
     """Why it had to be started again, unless it was stopped in good order."""
+    first: str = ""
+    """The id of the container that its files began in, where that is another."""
 
     @property
     def connect_command(self) -> list[str]:
@@ -104,6 +107,12 @@ class Running:
 
 BeforeStart = Callable[[DockerClient, str], None]
 """Called with a new container's id when all is ready for its start."""
+NewClient = Callable[[int], DockerClient]
+"""Makes a client whose calls may take that many seconds."""
+
+
+class _Stuck(Exception):
+    """The container does not run and can never be started again."""
 
 
 def ensure_running(
@@ -113,6 +122,7 @@ def ensure_running(
     labels: Mapping[str, str],
     *,
     before_start: BeforeStart,
+    new_client: NewClient,
 ) -> Running:
     """The container of this name, running: found, started again, or made with these labels.
 
@@ -130,7 +140,16 @@ def ensure_running(
             if found is None:
                 running = _create(client, recipe, name, labels, before_start)
             else:
-                running = _take_up(client, recipe, name, found, patient=patient)
+                try:
+                    running = _take_up(client, recipe, name, found, patient=patient)
+                except _Stuck:
+                    running = _rescue(
+                        *(client, recipe, found),
+                        name=name,
+                        labels=labels,
+                        before_start=before_start,
+                        new_client=new_client,
+                    )
             if running is not None:
                 return running
             time.sleep(_PAUSE)
@@ -147,7 +166,7 @@ def _take_up(
         raise SandboxUnavailable(
             f"A container named {name} is there that this installation does not own."
         )
-    if recipe.limited and LABEL_GATED not in found["Config"]["Labels"]:
+    if recipe.limited and not is_gated(found["Config"]["Labels"]):
         raise SandboxUnavailable(f"The container {name} was made for another kind of network.")
     status = found["State"]["Status"]
     if status in {"dead", "removing"}:
@@ -167,7 +186,7 @@ def restart(client: DockerClient, container: str, image: str) -> None:
     """
     try:
         client.api.stop(container, timeout=_STOP_SECONDS)
-        _put_toolbox(client, container)
+        put_toolbox(client, container)
         client.api.start(container)
     except DockerException as error:
         raise refused(image, "start the sandbox again", error) from error
@@ -241,22 +260,26 @@ def _resume(client: DockerClient, recipe: Recipe, found: dict[str, Any]) -> Runn
     """A container that exists, brought to run; ``None``: it vanished meanwhile."""
     container, state = found["Id"], found["State"]
     labels = found["Config"]["Labels"]
-    gated = LABEL_GATED in labels
+    gated, first = is_gated(labels), first_of(container, labels)
     python = labels.get(LABEL_PYTHON, "python3")
     try:
         if state.get("Paused"):
             client.api.unpause(container)
         elif not state["Running"]:
             if state["Status"] == "created":
-                _furnish(client, recipe, container, client.images.get(found["Image"]).labels)
+                image_labels = client.images.get(found["Image"]).labels
+                furnish(client, container, image_labels, recipe.trust)
             elif labels.get(LABEL_TOOLBOX) != toolbox_version():
-                _put_toolbox(client, container)
+                put_toolbox(client, container)
             try:
                 client.api.start(container)
             except NotFound:
                 raise
             except APIError as error:
                 if state["Status"] != "created":
+                    if is_left_over(error, container):
+                        log.warning("%s cannot be started any more: %s", found["Name"], error)
+                        raise _Stuck from error
                     raise
                 # An engine that was killed while it started it can never start it again. Nothing
                 # has been done in it yet; should any other be no better, that is told of the next.
@@ -266,11 +289,80 @@ def _resume(client: DockerClient, recipe: Recipe, found: dict[str, Any]) -> Runn
             fell = state["Status"] == "exited" and state.get("ExitCode") not in _GOOD_ORDER
             ended = how_it_ended(found, recipe.limits) if fell else None
             return Running(
-                container, python, found["Image"], started=True, gated=gated, ended=ended
+                *(container, python, found["Image"]),
+                started=True,
+                gated=gated,
+                ended=ended,
+                first=first,
             )
     except NotFound:
         return None
-    return Running(container, python, found["Image"], gated=gated)
+    return Running(container, python, found["Image"], gated=gated, first=first)
+
+
+def _rescue(
+    client: DockerClient,
+    recipe: Recipe,
+    found: dict[str, Any],
+    *,
+    name: str,
+    labels: Mapping[str, str],
+    before_start: BeforeStart,
+    new_client: NewClient,
+) -> Running | None:
+    """Another container with the files of this one, in its place; ``None``: they could not be
+    kept and it is gone, or somebody else was quicker.
+
+    The old one stays as it is until the new one runs.
+    """
+    stuck: str = found["Id"]
+    kept = keep_files(new_client, found)
+    if kept is None:
+        remove(client, stuck)
+        return None
+    image: str = kept["Id"]
+    try:
+        # An image's volumes are no part of another one that is made from a container.
+        volumes = [stuck] if found.get("Mounts") else None
+        # Until it is the session's, any server may remove it.
+        made = _create(
+            client,
+            replace(recipe, image=image),
+            pool_name(recipe.owner),
+            labels,
+            before_start,
+            volumes_from=volumes,
+        )
+        if made is None:
+            return None
+        _give_way(client, recipe, stuck)
+        try:
+            client.api.rename(made.id, name)
+        except APIError as error:
+            if not is_conflict(error):
+                raise
+            remove(client, made.id)
+            return None
+    finally:
+        # No-op while a container is made from it.
+        drop_image(client, image)
+    try:
+        remove(client, stuck)
+    except DockerException as error:
+        log.warning("what was left of %s stays until the next start: %s", name, error)
+    log.warning("%s goes on in another container with its files", name)
+    first = first_of(stuck, found["Config"]["Labels"])
+    return replace(made, made=False, ended="the Docker engine lost its container", first=first)
+
+
+def _give_way(client: DockerClient, recipe: Recipe, container: str) -> None:
+    """Free a container's name; at best in a moment."""
+    try:
+        client.api.rename(container, pool_name(recipe.owner))
+    except NotFound:
+        return
+    except APIError:
+        remove(client, container)
 
 
 def _create(
@@ -279,6 +371,8 @@ def _create(
     name: str,
     own_labels: Mapping[str, str],
     before_start: BeforeStart,
+    *,
+    volumes_from: list[str] | None = None,
 ) -> Running | None:
     """A new container, started; ``None``: somebody else has just made one of this name."""
     image: dict[str, Any] = client.images.get(recipe.image).attrs
@@ -305,7 +399,7 @@ def _create(
             environment=dict.fromkeys(TRUST_VARIABLES, BUNDLE) if recipe.trust else None,
             labels={
                 **own_labels,
-                **({LABEL_GATED: "1"} if recipe.trust else {}),
+                LABEL_GATED: "1" if recipe.trust else "0",
                 LABEL_OWNER: recipe.owner,
                 LABEL_TOOLBOX: toolbox_version(),
                 LABEL_PYTHON: python,
@@ -313,6 +407,7 @@ def _create(
             host_config=client.api.create_host_config(
                 **host_options(recipe.limits),
                 **(GATED_OPTIONS if recipe.trust else {}),
+                volumes_from=volumes_from,
             ),
         )["Id"]
     except APIError as error:
@@ -320,7 +415,7 @@ def _create(
             return None
         raise
     try:
-        _furnish(client, recipe, container, labels)
+        furnish(client, container, labels, recipe.trust)
         before_start(client, container)
         client.api.start(container)
     except BaseException:
@@ -333,72 +428,3 @@ def _create(
 def _toolbox(python: str) -> list[str]:
     # -I -S: nothing the agent installs or sets changes what the toolbox imports.
     return [python, "-I", "-S", TOOLBOX_PATH]
-
-
-def _furnish(
-    client: DockerClient, recipe: Recipe, container: str, image_labels: dict[str, str]
-) -> None:
-    """Give a new container what its image lacks."""
-    if recipe.trust is not None:
-        _put(client, container, "/", _trusting(client, container, recipe.trust))
-    if not image_labels.get(LABEL_DEFINITION):
-        _put(client, container, "/", _foreign_places())
-    if image_labels.get(LABEL_TOOLBOX) != toolbox_version():
-        _put_toolbox(client, container)
-
-
-def _trusting(
-    client: DockerClient, container: str, certificate: bytes
-) -> list[tuple[tarfile.TarInfo, bytes]]:
-    """The image's bundle of certificates and one more, and that one for the next update."""
-    try:
-        chunks, _ = client.api.get_archive(container, BUNDLE)
-        with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
-            file = tar.extractfile(tar.getmembers()[0])
-            bundle = file.read() if file is not None else b""
-    except NotFound:
-        bundle = b""
-    own = _entry(f"{BUNDLE_FOLDER.lstrip('/')}/freehold-gate.crt", 0o644)
-    return [
-        (_entry(BUNDLE.lstrip("/"), 0o644), bundle.rstrip() + b"\n" + certificate),
-        (own, certificate),
-    ]
-
-
-def _put_toolbox(client: DockerClient, container: str) -> None:
-    name = TOOLBOX_PATH.removeprefix("/opt/")
-    _put(client, container, "/opt", [(_entry(name, 0o644), toolbox_archive())])
-
-
-def _foreign_places() -> list[tuple[tarfile.TarInfo, bytes]]:
-    """The folders that an image not built by Freehold lacks."""
-    places = [
-        _entry("opt/freehold", 0o755, folder=True),
-        _entry("mnt/session", 0o755, folder=True),
-        _entry(LAYOUT.outputs.lstrip("/"), 0o755, folder=True, owner=_AGENT),
-        _entry(LAYOUT.workdir.lstrip("/"), 0o755, folder=True, owner=_AGENT),
-        _entry(STATE_DIR.lstrip("/"), 0o700, folder=True, owner=_AGENT),
-    ]
-    return [(place, b"") for place in places]
-
-
-def _entry(name: str, mode: int, *, folder: bool = False, owner: int = 0) -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.mode, info.uid, info.gid = mode, owner, owner
-    if folder:
-        info.type = tarfile.DIRTYPE
-    return info
-
-
-def _put(
-    client: DockerClient,
-    container: str,
-    folder: str,
-    entries: list[tuple[tarfile.TarInfo, bytes]],
-) -> None:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for info, data in entries:
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    client.api.put_archive(container, folder, buffer.getvalue())

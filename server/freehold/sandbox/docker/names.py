@@ -21,7 +21,11 @@ LABEL_POOL = "dev.freehold.pool"
 LABEL_GATE = "dev.freehold.gate"
 """On the egress gate, and on the containers that serve it for a moment."""
 LABEL_GATED = "dev.freehold.gated"
-"""On sandboxes whose only network is the gate."""
+"""``1`` on sandboxes whose only network is the gate."""
+LABEL_RESCUED = "dev.freehold.rescued"
+"""On what took the place of a container that could not be started: the first container's id."""
+LABEL_RESCUED_BASE = "dev.freehold.rescued.base"
+"""The id of the first container's image."""
 
 _POOL = "pool-"
 _PLAIN = re.compile(rf"(?!{_POOL})[A-Za-z0-9_.-]{{1,80}}")
@@ -63,6 +67,11 @@ def session_of(owner: str, name: str, labels: Mapping[str, str]) -> str | None:
         return None
     session_id = name.removeprefix(prefix)
     return session_id if named_after(session_id) else None
+
+
+def is_gated(labels: Mapping[str, str]) -> bool:
+    """Whether a container's only network is the gate."""
+    return labels.get(LABEL_GATED) == "1"
 
 
 def _prefix(owner: str) -> str:

@@ -41,6 +41,8 @@ class DockerSandbox(ToolboxSandbox):
     """The container's id."""
     image: str = ""
     """The id of the image it was made from."""
+    first: str = ""
+    """The id of the container in which its files began, if that was another."""
     gated: bool = False
     """Whether it has no network but what the egress gate gives it."""
     storehouse: Storehouse
@@ -80,7 +82,7 @@ class DockerSandbox(ToolboxSandbox):
     @property
     def identity(self) -> str:
         """The container and the journal in it."""
-        return f"{self.container[:12]}-{super().identity}"
+        return f"{(self.first or self.container)[:12]}-{super().identity}"
 
     async def place(self, files: Sequence[Placed], *, writable: bool = False) -> None:
         """Put files inside; see the port."""
@@ -137,8 +139,13 @@ class Opener:
             if stream is not None:
                 streams.append(stream)
 
+        def new_client(timeout: int) -> DockerClient:
+            return self.engine.new_client(timeout=timeout)
+
         running = await self.engine.run(
-            lambda client: ensure_running(client, recipe, name, labels, before_start=listen)
+            lambda client: ensure_running(
+                client, recipe, name, labels, before_start=listen, new_client=new_client
+            )
         )
         joining = asyncio.create_task(self.join(running))
         try:
@@ -198,7 +205,7 @@ class Opener:
         sandbox = await DockerSandbox.open(self._connector(running, links, streams))
         sandbox.links = links
         sandbox.container, sandbox.image = running.id, running.image
-        sandbox.gated = running.gated
+        sandbox.gated, sandbox.first = running.gated, running.first
         sandbox.storehouse = Storehouse(self.engine, running.python, self.recipe().limits)
         sandbox.fell = running.ended
         sandbox.archives = Archives(self.engine, running.id, running.python)

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import re
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -37,7 +38,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds between attempts that fail: doubled each time."""
 PING_TIMEOUT = 2.0
 """Seconds for a sign of life; making another container takes less."""
-
+_OWN = re.compile(r"pool-[0-9a-f]+|\b[0-9a-f]{12,64}\b|\b0x[0-9a-f]+\b")
+"""What differs in an error's text from attempt to attempt: names, ids, addresses of objects."""
 
 Verdict = Literal["taken", "useless", "not needed"]
 
@@ -149,7 +151,8 @@ class Pool:
             return "not needed" if taken else "useless"
 
     async def _fill(self) -> None:
-        pause, level = FIRST_PAUSE, logging.WARNING
+        pause = FIRST_PAUSE
+        told: set[str] = set()
         while not self._closing.is_set():
             if len(self._names) >= self._size:
                 self._changed.clear()
@@ -161,11 +164,16 @@ class Pool:
             try:
                 await self._add()
             except (FreeholdError, DockerException, OSError) as error:
+                # Each reason once: the first failure need not be what keeps it from working.
+                reason = _OWN.sub("", str(error))
+                level = logging.DEBUG if reason in told else logging.WARNING
+                told.add(reason)
                 log.log(level, "no sandbox can be made ahead of the sessions: %s", error)
                 await self._sleep(pause)
-                pause, level = min(2 * pause, LONGEST_PAUSE), logging.DEBUG
+                pause = min(2 * pause, LONGEST_PAUSE)
             else:
-                pause, level = FIRST_PAUSE, logging.WARNING
+                pause = FIRST_PAUSE
+                told.clear()
 
     async def _add(self) -> None:
         name = pool_name(self._opener.recipe().owner)

@@ -17,8 +17,9 @@ from freehold.ports.egress import Grants
 from freehold.ports.sandbox import Finding, Layout, Sandbox, SandboxSpec
 from freehold.sandbox.docker import check as checking
 from freehold.sandbox.docker import cleanup, resting
-from freehold.sandbox.docker.container import LAYOUT, Recipe
+from freehold.sandbox.docker.container import Recipe
 from freehold.sandbox.docker.engine import Engine
+from freehold.sandbox.docker.fittings import LAYOUT
 from freehold.sandbox.docker.gate import Gate, GateSettings, told
 from freehold.sandbox.docker.hardening import Limits
 from freehold.sandbox.docker.installation import installation_id

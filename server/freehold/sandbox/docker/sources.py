@@ -17,6 +17,7 @@ from freehold.sandbox.docker.opening import DockerSandbox, Opener
 from freehold.sandbox.docker.package_images import PackageImages
 from freehold.sandbox.docker.pool import Pool
 from freehold.sandbox.docker.pools import Kind, Pools
+from freehold.sandbox.docker.rescue import base_of
 from freehold.sandbox.docker.wiring import LIMITED, OPEN, Wiring, is_limited
 
 
@@ -103,13 +104,13 @@ class Sources:
         await self.pools.close()
 
     async def _image_of(self, session_id: str) -> str | None:
-        """The image of the session's own container; ``None``: it has none."""
+        """The image that the session's own container began with; ``None``: it has none."""
         name = container_name(self._owner(), session_id)
         try:
             found = await self._engine.run(lambda client: inspect(client, name))
         except DockerException as error:
             raise refused(self._image, "look for the sandbox", error) from error
-        return str(found["Image"]) if found is not None else None
+        return base_of(found) if found is not None else None
 
     async def _open(self, kind: Kind, spec: SandboxSpec) -> DockerSandbox:
         opener = self._opener(kind, limited=is_limited(spec.environment))

@@ -23,8 +23,8 @@ from docker.errors import APIError, DockerException
 
 from freehold.errors import PlacementRefused, SandboxError, SandboxLost, SandboxUnavailable
 from freehold.ports.sandbox import Placed
-from freehold.sandbox.docker.container import LAYOUT
 from freehold.sandbox.docker.engine import Engine, is_conflict, is_missing
+from freehold.sandbox.docker.fittings import LAYOUT
 from freehold.sandbox.docker.hardening import ROOT_USER, USER, Limits
 from freehold.sandbox.placing import Ground, above
 
