@@ -5,18 +5,15 @@ Every server watches the same table; who starts a run makes sure that nobody els
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol
 
+from freehold.dispatch.watching import TICK, watch
 from freehold.ports.clock import Clock
 
 log = logging.getLogger(__name__)
-
-TICK = 1.0
-"""Seconds between two looks at the table at most."""
 
 
 class RunTable(Protocol):
@@ -52,19 +49,14 @@ class Schedules:
 
     async def run(self) -> None:
         """Watch the table until cancelled. A database that does not answer is asked again."""
-        while True:
-            pause = self._tick
-            try:
-                upcoming = await self._table.next_due()
-                if upcoming is not None:
-                    left = (upcoming - self._clock.now()).total_seconds()
-                    if left > 0:
-                        pause = min(self._tick, left)
-                    else:
-                        await self.fire()
-            except Exception:
-                log.exception("the times of runs could not be read; they are tried again")
-            await asyncio.sleep(pause)
+        await watch(
+            self._table.next_due,
+            self.fire,
+            clock=self._clock,
+            tick=self._tick,
+            log=log,
+            what="the times of runs",
+        )
 
     async def fire(self) -> None:
         """Start what is due. One that fails does not keep the others from starting."""

@@ -7,19 +7,16 @@ into ordinary wake-ups. A time survives a restart, and one that passed meanwhile
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import datetime
 from typing import Protocol
 
+from freehold.dispatch.watching import TICK, watch
 from freehold.ports.clock import Clock
 from freehold.ports.dispatcher import Dispatcher
 from freehold.ports.log import EventLog
 
 log = logging.getLogger(__name__)
-
-TICK = 1.0
-"""Seconds between two looks at the table at most."""
 
 
 class TimerTable(Protocol):
@@ -57,18 +54,14 @@ class Timers:
 
     async def run(self) -> None:
         """Watch the table until cancelled. A database that does not answer is asked again."""
-        while True:
-            pause = self._tick
-            try:
-                upcoming = await self._table.next_due()
-                if upcoming is not None:
-                    left = (upcoming - self._clock.now()).total_seconds()
-                    if left <= 0:
-                        await self.fire()
-                    pause = min(self._tick, max(0.005, left))
-            except Exception:
-                log.exception("the timers could not be read; they are tried again")
-            await asyncio.sleep(pause)
+        await watch(
+            self._table.next_due,
+            self.fire,
+            clock=self._clock,
+            tick=self._tick,
+            log=log,
+            what="the timers",
+        )
 
     async def fire(self) -> list[str]:
         """Wake whom it is time for."""

@@ -47,7 +47,9 @@ class Starter:
 
     services: ApiServices
 
-    async def manual(self, workspace_id: str, deployment_id: str, keep: Keep) -> RunRow:
+    async def manual(
+        self, workspace_id: str, deployment_id: str, keep: Keep | None = None
+    ) -> RunRow:
         """Run a deployment now, also a paused one. A session that is refused is the run's error.
 
         Args:
@@ -66,7 +68,8 @@ class Starter:
                     if row.archived_at is not None:
                         raise InvalidRequest(_ARCHIVED)
                     run = await self._record(tx, row, None, self.services.clock.now(), failure)
-                    await keep(tx, run)
+                    if keep is not None:
+                        await keep(tx, run)
                     return run
             except _Refused as refused:
                 failure = refused.failure
