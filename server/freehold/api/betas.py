@@ -21,6 +21,9 @@ MEMORY_FAMILY = "memory_stores"
 WEBHOOKS = "webhooks-2026-10-07"
 WEBHOOKS_PATH = "/v1/organizations/webhooks"
 """Exists, with all below it, with :data:`WEBHOOKS`."""
+DREAMING = "dreaming-2026-04-21"
+DREAMS_FAMILY = "dreams"
+"""Exists with :data:`DREAMING`, which needs no other beta beside it."""
 
 PASSED_ON = ("messages",)
 """First segments below ``/v1`` whose betas are for the provider behind to judge (spec 21)."""
@@ -99,6 +102,8 @@ def require(path: str, named: frozenset[str]) -> None:
             case (False, False):
                 raise NotFound("Not found", should_retry=False)
     if f"{path}/".startswith(f"{WEBHOOKS_PATH}/") and WEBHOOKS not in named:
+        raise NotFound("Not found", should_retry=False)
+    if family == DREAMS_FAMILY and DREAMING not in named:
         raise NotFound("Not found", should_retry=False)
     if family in FAMILIES and MANAGED_AGENTS not in named:
         raise NotFound("Not found", should_retry=False)
