@@ -144,6 +144,8 @@ class Seen(NamedTuple):
     """Of the session that runs it; ``None``: somebody deleted it."""
     interrupted: bool
     """Whether somebody interrupted that session."""
+    trouble: str | None
+    """What its log says last of an error."""
     store_open: bool
     """Whether the store that it writes is there and takes changes."""
     overdue: bool
@@ -171,22 +173,21 @@ def judge(seen: Seen, *, output: str, in_place: bool, limit: timedelta) -> Verdi
         return Verdict(broken(gone))
     if state is None:
         return Verdict(broken("The session that ran the dream was deleted."))
-    if state.archived or state.status == "terminated":
-        return Verdict(broken("The session that ran the dream ended before it was done."))
-    if state.status == "idle" and not state.needs_work:
-        return Verdict(_outcome(state, interrupted=seen.interrupted))
+    if state.archived:
+        return Verdict(broken("The session that ran the dream was archived before it was done."))
+    if state.status == "terminated" or (state.status == "idle" and not state.needs_work):
+        return Verdict(_outcome(state, seen))
     if seen.overdue:
         return Verdict(timed_out(limit))
     return None
 
 
-def _outcome(state: SessionState, *, interrupted: bool) -> Failure | None:
+def _outcome(state: SessionState, seen: Seen) -> Failure | None:
     """How the work of a session ended that has come to rest."""
-    if interrupted:
+    if seen.interrupted:
         return broken("The session that ran the dream was interrupted.")
     reason = None if state.stop_reason is None else state.stop_reason.type
-    if reason == "end_turn":
+    if state.status == "idle" and reason == "end_turn":
         return None
-    return broken(
-        f"The session that ran the dream stopped before it was done ({reason}); its events say why."
-    )
+    why = seen.trouble or reason or state.status
+    return broken(f"The session that ran the dream stopped before it was done: {why}")

@@ -6,6 +6,7 @@ it, and writes what is not in the log.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,6 +24,7 @@ from freehold.store.units import ReadSession, WriteSession
 
 _S = sessions.c
 _INTERRUPT = "user.interrupt"
+_ERROR = "session.error"
 
 _MINE = (
     _S.id == sa.bindparam("of_session"),
@@ -176,6 +178,17 @@ async def was_interrupted(session: ReadSession, session_id: str) -> bool:
         .limit(1)
     )
     return found is not None
+
+
+async def last_error(session: ReadSession, session_id: str) -> str | None:
+    """The message of the newest error in the session's log."""
+    body = await session.scalar(
+        sa.select(session_events.c.body)
+        .where(session_events.c.session_id == session_id, session_events.c.type == _ERROR)
+        .order_by(session_events.c.seq.desc())
+        .limit(1)
+    )
+    return None if body is None else str(json.loads(body)["error"].get("message", ""))
 
 
 async def page(

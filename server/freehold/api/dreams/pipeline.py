@@ -309,6 +309,7 @@ class Pipeline:
             Seen(
                 session=state,
                 interrupted=await sessions.was_interrupted(session, session_id),
+                trouble=await sessions.last_error(session, session_id),
                 store_open=store is not None and store.archived_at is None,
                 overdue=self._overdue(dream.started_at or dream.created_at),
             ),

@@ -154,6 +154,7 @@ class DreamModel(Shown):
 
     id: str
     speed: Literal["standard"] = "standard"
+    """Left out where the client did not give it."""
 
 
 class CreateNew(Shown):
