@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "202611221650"
-down_revision = "202611221500"
+down_revision = "202611221630"
 branch_labels = None
 depends_on = None
 

@@ -78,11 +78,16 @@ async def take(session: ReadSession, dream_id: str, *, for_update: bool = False)
     return await _first(session, statement, for_update=for_update)
 
 
-async def held(session: ReadSession, memory_store_id: str) -> str | None:
+async def held(session: ReadSession, workspace_id: str, memory_store_id: str) -> str | None:
     """The dream that has not fully stopped to write its result into this store."""
     found = await session.scalar(
         sa.select(_D.id)
-        .where(_D.active, _D.memory_store_id == memory_store_id, _D.update_existing)
+        .where(
+            _D.active,
+            _D.memory_store_id == memory_store_id,
+            _D.workspace_id == workspace_id,
+            _D.update_existing,
+        )
         .limit(1)
     )
     return None if found is None else str(found)

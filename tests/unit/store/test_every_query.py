@@ -11,7 +11,7 @@ from freehold.store import tables
 FOLDER = Path(freehold.store.__file__).parent
 STATEMENTS = {"select", "insert", "update", "delete"}
 ROWS = {
-    "AgentRow", "CredentialRow", "DeploymentRow", "EndpointRow", "EnvironmentRow",
+    "AgentRow", "CredentialRow", "DeploymentRow", "DreamRow", "EndpointRow", "EnvironmentRow",
     "MemoryStoreRow", "ResourceRow", "RunRow", "SessionRow", "SessionSpec", "SkillRow",
     "SkillVersionRow", "StoredFile", "VaultRow",
 }  # fmt: skip
@@ -28,6 +28,8 @@ OF_THE_SERVER = {
     "deployments.SqlTimetable.next_due",
     "deployments.scheduled",
     "deployments.take",
+    "dreams.SqlDreams.active",
+    "dreams.take",
     "event_log.SqlEventLog.alive",
     "event_log.SqlEventLog.unfinished",
     "event_log.SqlEventLog.purge_deleted",
@@ -72,6 +74,8 @@ OF_A_SESSION_AT_WORK = {
     "outputs.SqlOutputs.kept",
     "repository_skills.SqlRepositorySkills.keep",
     "repository_skills.SqlRepositorySkills.load",
+    "sessions.last_error",
+    "sessions.was_interrupted",
     "units.WriteSession.append",
     "units.WriteSession.event_type",
     "variables.SqlVariables._placeholders",
@@ -91,13 +95,15 @@ OF_A_PARENT = {
     "memories.hashes",
     "memories.in_the_way",
     "memories.insert",
+    "memories.insert_all",
     "memories.prefixes",
+    "memories.size",
     "memories.update",
     "memory_copies.forget",
     "memory_stores.changed",
     "memory_versions.content_of",
     "memory_versions.get",
-    "memory_versions.insert",
+    "memory_versions.insert_all",
     "memory_versions.page",
     "memory_versions.redact",
     "outbox._write",

@@ -19,6 +19,7 @@ from freehold.api.dreams import ending, material
 from freehold.api.dreams.material import Transcript
 from freehold.api.memory_stores.schemas import MemoryStoreResourceParams
 from freehold.api.session_resources.attaching import Owner, Workshop, attach
+from freehold.api.sessions import service as session_service
 from freehold.core import dreaming
 from freehold.core.dreaming import Failure, Seen, Verdict
 from freehold.core.events import UserMessage
@@ -31,6 +32,7 @@ from freehold.store import (
     memories,
     memory_changes,
     memory_stores,
+    outbox,
     session_resources,
     sessions,
 )
@@ -173,23 +175,9 @@ class Pipeline:
         output = store
         if not dream.update_existing:
             output = await self._copied(tx, store, spec.session_id, now)
-        row = SessionRow(
-            id=spec.session_id,
-            workspace_id=spec.workspace_id,
-            agent_id=spec.agent["id"],
-            agent_version=spec.agent["version"],
-            agent=spec.agent,
-            environment_id=environment_id,
-            environment=environment,
-            primary_thread_id=spec.primary_thread_id,
-            title=f"Dream {dream.id}",
-            metadata={},
-            state=behind.intake.initial_state(spec),
-            created_at=now,
-            updated_at=now,
-            archived_at=None,
+        await session_service.insert(
+            tx, spec, intake=behind.intake, title=f"Dream {dream.id}", metadata={}
         )
-        await sessions.insert(tx, row)
         mount_path = await self._give(tx, spec, output, transcripts)
         told = dreaming.assignment(mount_path, material.in_order(transcripts), dream.instructions)
         message = UserMessage(content=[{"type": "text", "text": told}])
@@ -215,6 +203,7 @@ class Pipeline:
             store, id=self.services.clock.mint("memstore"), created_at=now, updated_at=now
         )
         await memory_stores.insert(tx, made)
+        await outbox.tell(tx, made.workspace_id, "memory_store.created", made.id, now)
         actor = Actor("session_actor", session_id)
         await memory_changes.copy(tx, store, made, actor, self.services.clock)
         return made

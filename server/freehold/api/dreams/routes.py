@@ -13,6 +13,7 @@ from freehold.api import betas, openapi, requests, responses
 from freehold.api.deps import services, workspace_id
 from freehold.api.dreams import service
 from freehold.api.dreams.schemas import Dream, DreamCreateParams, DreamListQuery, DreamPage
+from freehold.api.idempotency import kept
 
 router = APIRouter(prefix="/v1/dreams", tags=["dreams"])
 
@@ -32,7 +33,7 @@ async def create_dream(request: Request) -> Response:
         )
         (shown,) = await service.shown(tx, workspace_id(request), [dream])
         tx.on_commit(behind.new_dream.set)
-    return responses.shown(shown)
+        return await kept(request, tx, responses.shown(shown))
 
 
 @router.get("", **_operation("List dreams", DreamPage, query=DreamListQuery))
@@ -64,7 +65,7 @@ async def cancel_dream(request: Request, dream_id: str) -> Response:
             tx, workspace_id(request), dream_id, intake=behind.intake, clock=behind.clock
         )
         (shown,) = await service.shown(tx, workspace_id(request), [dream])
-    return responses.shown(shown)
+        return await kept(request, tx, responses.shown(shown))
 
 
 @router.post("/{dream_id}/archive", **_operation("Archive a dream", Dream))
@@ -75,4 +76,4 @@ async def archive_dream(request: Request, dream_id: str) -> Response:
     async with behind.database.write() as tx:
         dream = await service.archive(tx, workspace_id(request), dream_id, behind.clock)
         (shown,) = await service.shown(tx, workspace_id(request), [dream])
-    return responses.shown(shown)
+        return await kept(request, tx, responses.shown(shown))

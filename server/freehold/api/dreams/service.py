@@ -58,7 +58,7 @@ async def create(
         if session_id in session_ids[:place]:
             raise InvalidRequest(f"inputs: duplicate session id {session_id[:200]}")
         await session_service.find(tx, workspace_id, session_id)
-    if in_place and (other := await dreams.held(tx, store.id)) is not None:
+    if in_place and (other := await dreams.held(tx, workspace_id, store.id)) is not None:
         raise Conflict(
             f"Memory store {store.id} is being updated by the dream {other}. Wait until it has "
             "ended, or cancel it.",
