@@ -76,12 +76,12 @@ class Pipeline:
         try:
             while (dream := await self._read(dream_id)) is not None:
                 if dream.status == "pending":
-                    await self._start(dream)
+                    await self.start(dream)
                     continue
                 if listener is None and dream.session_id is not None:
                     listener = self.services.fanout.subscribe(dream.session_id)
                     continue  # to be looked at with the listener there
-                if not await self._advance(dream) and listener is not None:
+                if not await self.advance(dream) and listener is not None:
                     seen = await listener.wait(seen, TICK)
         finally:
             if listener is not None:
@@ -93,7 +93,8 @@ class Pipeline:
 
     # Starting.
 
-    async def _start(self, dream: DreamRow) -> None:
+    async def start(self, dream: DreamRow) -> None:
+        """Begin the session of a pending dream, or say why it cannot be."""
         try:
             await self._try_to_start(dream)
         except _Overtaken:
@@ -263,7 +264,7 @@ class Pipeline:
 
     # Watching and ending.
 
-    async def _advance(self, dream: DreamRow) -> bool:
+    async def advance(self, dream: DreamRow) -> bool:
         """Take the next step if there is one; whether there was."""
         async with self.services.database.read() as session:
             if not await self._due(session, dream):
