@@ -138,7 +138,7 @@ def broken(why: str) -> Failure:
 
 
 class Seen(NamedTuple):
-    """A running dream's surroundings at one moment."""
+    """A running dream's surroundings at one moment; its log is asked when the session rests."""
 
     session: SessionState | None
     """Of the session that runs it; ``None``: somebody deleted it."""
@@ -175,11 +175,16 @@ def judge(seen: Seen, *, output: str, in_place: bool, limit: timedelta) -> Verdi
         return Verdict(broken("The session that ran the dream was deleted."))
     if state.archived:
         return Verdict(broken("The session that ran the dream was archived before it was done."))
-    if state.status == "terminated" or (state.status == "idle" and not state.needs_work):
+    if at_rest(state):
         return Verdict(_outcome(state, seen))
     if seen.overdue:
         return Verdict(timed_out(limit))
     return None
+
+
+def at_rest(state: SessionState) -> bool:
+    """Whether a session has nothing more to do."""
+    return state.status == "terminated" or (state.status == "idle" and not state.needs_work)
 
 
 def _outcome(state: SessionState, seen: Seen) -> Failure | None:

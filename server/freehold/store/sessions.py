@@ -23,7 +23,6 @@ from freehold.store.tables import session_events, sessions
 from freehold.store.units import ReadSession, WriteSession
 
 _S = sessions.c
-_INTERRUPT = "user.interrupt"
 _ERROR = "session.error"
 
 _MINE = (
@@ -170,11 +169,11 @@ async def states(
     return {row["id"]: codec.load_state(row["state"]) for row in rows}
 
 
-async def was_interrupted(session: ReadSession, session_id: str) -> bool:
-    """Whether a client ever interrupted what the session did."""
+async def has_event(session: ReadSession, session_id: str, kind: str) -> bool:
+    """Whether the session's log has an event of this type."""
     found = await session.scalar(
         sa.select(session_events.c.seq)
-        .where(session_events.c.session_id == session_id, session_events.c.type == _INTERRUPT)
+        .where(session_events.c.session_id == session_id, session_events.c.type == kind)
         .limit(1)
     )
     return found is not None

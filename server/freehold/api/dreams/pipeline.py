@@ -7,9 +7,10 @@ the step, for the others or for its next start.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -47,6 +48,9 @@ log = logging.getLogger(__name__)
 TICK = 1.0
 """Seconds between two looks at a session that another server runs."""
 
+AT_ONCE = 4
+"""Dreams that a server starts at the same time; transcripts are read and written for each."""
+
 _TROUBLES = (BlobsUnavailable, OSError, sa.exc.OperationalError, sa.exc.InterfaceError)
 """What may be over by the next try."""
 
@@ -68,6 +72,7 @@ class Pipeline:
     """Carries dreams on out of a server's services."""
 
     services: ApiServices
+    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def carry(self, dream_id: str) -> None:
         """Do what there is to do for a dream until it is over and its session archived."""
@@ -76,7 +81,8 @@ class Pipeline:
         try:
             while (dream := await self._read(dream_id)) is not None:
                 if dream.status == "pending":
-                    await self.start(dream)
+                    async with self._places:
+                        await self.start(dream)
                     continue
                 if listener is None and dream.session_id is not None:
                     listener = self.services.fanout.subscribe(dream.session_id)
@@ -295,11 +301,15 @@ class Pipeline:
         output, session_id = dream.output_store_id or "", dream.session_id or ""
         store = await memory_stores.get(session, dream.workspace_id, output)
         state = await sessions.state(session, dream.workspace_id, session_id)
+        interrupted, trouble = False, None
+        if state is not None and dreaming.at_rest(state):
+            interrupted = await sessions.has_event(session, session_id, "user.interrupt")
+            trouble = await sessions.last_error(session, session_id)
         return dreaming.judge(
             Seen(
                 session=state,
-                interrupted=await sessions.was_interrupted(session, session_id),
-                trouble=await sessions.last_error(session, session_id),
+                interrupted=interrupted,
+                trouble=trouble,
                 store_open=store is not None and store.archived_at is None,
                 overdue=self._overdue(dream.started_at or dream.created_at),
             ),
