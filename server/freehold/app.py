@@ -15,10 +15,12 @@ from freehold import __version__, api, tls
 from freehold.api.auth import organization_id
 from freehold.api.deployments.starting import Starter
 from freehold.api.deps import ApiServices
+from freehold.api.dreams.pipeline import Pipeline
 from freehold.blobs import build_blobs
 from freehold.core.addresses import parse_network
 from freehold.core.webhook_endpoints import url_problem
 from freehold.dispatch.clock import SystemClock
+from freehold.dispatch.dreams import Dreams
 from freehold.dispatch.fanout import InProcessFanout
 from freehold.dispatch.inprocess import InProcessDispatcher
 from freehold.dispatch.schedules import Schedules
@@ -60,6 +62,7 @@ from freehold.store.checkpoints import SqlCheckpoints
 from freehold.store.credentials import SqlCredentialStore
 from freehold.store.database import Database
 from freehold.store.deployments import SqlDeploymentTokens, SqlTimetable
+from freehold.store.dreams import SqlDreams
 from freehold.store.event_log import EventReader, SqlEventLog
 from freehold.store.file_library import FileLibrary
 from freehold.store.keys import KeyDesk
@@ -258,6 +261,7 @@ def create_app(
         seconds=settings.webhook_timeout,
     )
     schedules = Schedules(SqlTimetable(database), Starter(services).scheduled, clock)
+    dreams = Dreams(SqlDreams(database), Pipeline(services).carry, services.new_dream)
     upkeep = Upkeep(event_log, files, checkpoints, repositories, clock)
 
     running = Running(
@@ -276,6 +280,7 @@ def create_app(
         driver=driver,
         timers=timers,
         schedules=schedules,
+        dreams=dreams,
         upkeep=upkeep,
         services=services,
         keys=keys,

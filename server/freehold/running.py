@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from fastapi import FastAPI
 
 from freehold.api import ApiServices
+from freehold.dispatch.dreams import Dreams
 from freehold.dispatch.inprocess import InProcessDispatcher
 from freehold.dispatch.schedules import Schedules
 from freehold.dispatch.timers import Timers
@@ -54,6 +55,7 @@ class Running:
     driver: Driver
     timers: Timers
     schedules: Schedules
+    dreams: Dreams
     upkeep: Upkeep
     endpoints: SqlWebhookEndpoints
     courier: Courier
@@ -88,6 +90,7 @@ class Running:
             "dispatcher": self.dispatcher.serve(self.driver.wake),
             "timers": self.timers.run(),
             "schedules": self.schedules.run(),
+            "dreams": self.dreams.run(),
             "upkeep": self.upkeep.run(),
             "keys": self.keys.run(),
             "webhooks": self.courier.run(),

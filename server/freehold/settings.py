@@ -151,6 +151,16 @@ class Settings(BaseSettings):
         description="How many rounds of tool use an agent may make after a user's message before "
         "the turn is given up.",
     )
+    dream_timeout: float = Field(
+        default=7_200.0,
+        gt=0,
+        description="Seconds after which a dream that is not done has failed.",
+    )
+    dream_memory_max_mb: int = Field(
+        default=32,
+        ge=1,
+        description="Largest memory store, in MiB of what its memories hold, that a dream reads.",
+    )
     sandbox: Literal["auto", "docker", "process", "scripted"] = Field(
         default="auto",
         description="Where tools run: `docker`; `process` (bubblewrap where present, else a plain "

@@ -22,6 +22,7 @@ CHECKS = (
 )
 EXAMPLES = os.environ.get("FREEHOLD_TEST_EXAMPLES", "15")
 WANTED = 2_000
+BETAS = "managed-agents-2026-04-01,dreaming-2026-04-21,mcp-tunnels-2026-06-22"
 
 
 def _configuration(server: Served) -> str:
@@ -44,7 +45,18 @@ def _configuration(server: Served) -> str:
     run = client.beta.deployments.run(deployment.id)
     profile = client.user_profiles.create(name="generated")
     tunnel = client.beta.tunnels.create(display_name="generated")
+    dream = client.beta.dreams.create(
+        inputs=[
+            {"type": "memory_store", "memory_store_id": store.id},
+            {"type": "sessions", "session_ids": [session.id]},
+        ],
+        model="claude-opus-5",
+    )
     return f"""
+[[operations]]
+include-path-regex = "/v1/dreams/.*(?<!archive)$"
+parameters = {{ "path.dream_id" = "{dream.id}" }}
+
 [[operations]]
 include-path-regex = "/v1/deployment(s|_runs)/.*(?<!archive)$"
 parameters = {{ "path.deployment_id" = "{deployment.id}", "path.deployment_run_id" = "{run.id}" }}
@@ -78,12 +90,7 @@ def test_generated_requests_are_answered_as_documented(server: Served, tmp_path:
     done = subprocess.run(
         [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json"),
-            *(
-                "-H",
-                "x-api-key: test",
-                "-H",
-                "anthropic-beta: managed-agents-2026-04-01,mcp-tunnels-2026-06-22",
-            ),
+            *("-H", "x-api-key: test", "-H", f"anthropic-beta: {BETAS}"),
             *("--exclude-path-regex", "stream$", "--phases", "examples,coverage,fuzzing"),
             *("--checks", CHECKS, "-n", EXAMPLES, "-w", "2", "--continue-on-failure"),
         ],

@@ -157,7 +157,7 @@ class TestHeaders:
 class TestPathsAndMethods:
     @pytest.mark.parametrize(
         "path",
-        ["/", "/v1", "/v1/", "/v1/nothing", "/v1/agents/", "/v1/dreams", "/v1/tunnels"],
+        ["/", "/v1", "/v1/", "/v1/nothing", "/v1/agents/", "/v1/tunnels"],
     )
     def test_unknown_paths(self, http: httpx.Client, path: str) -> None:
         answer = http.get(path)

@@ -22,7 +22,7 @@ from tests.support.running import BETA, Served, serve
 from typer.testing import CliRunner
 
 from freehold.api import reach
-from freehold.api.betas import TUNNELS, WEBHOOKS
+from freehold.api.betas import DREAMING, TUNNELS, WEBHOOKS
 from freehold.api.errors import _routes
 from freehold.cli.program import program
 
@@ -122,6 +122,13 @@ def belongings(served: Served, key: str) -> Tenant:
         initial_events=[{"type": "user.message", "content": [{"type": "text", "text": "hi"}]}],
     )
     run = sdk.beta.deployments.run(deployment.id)
+    dream = sdk.beta.dreams.create(
+        inputs=[
+            {"type": "memory_store", "memory_store_id": sdk.beta.memory_stores.create(name="d").id},
+            {"type": "sessions", "session_ids": [session.id]},
+        ],
+        model="claude-opus-5",
+    )
     endpoint = sdk.beta.organization.webhooks.create(
         url="https://one.example.com/hook", enabled_events=["external_key.failed"]
     )
@@ -146,6 +153,7 @@ def belongings(served: Served, key: str) -> Tenant:
         "version": version.id,
         "deployment_id": deployment.id,
         "deployment_run_id": run.id,
+        "dream_id": dream.id,
         "webhook_endpoint_id": endpoint.id,
         "user_profile_id": profile.id,
         "tunnel_id": tunnel.id,
@@ -159,6 +167,9 @@ def belongings(served: Served, key: str) -> Tenant:
         initial_events=[{"type": "user.message", "content": [{"type": "text", "text": "hi"}]}],
     )
     deadline = time.monotonic() + 60
+    while sdk.beta.dreams.retrieve(dream.id).status not in ("completed", "failed"):
+        assert time.monotonic() < deadline, "the dream does not end"
+        time.sleep(0.02)
     while not (items := sdk.beta.environments.work.list(hosted.id).data):
         assert time.monotonic() < deadline, "no work comes"
         time.sleep(0.02)
@@ -215,8 +226,8 @@ def ask(
 ) -> httpx.Response:
     options: dict[str, Any] = {}
     betas = BETA["anthropic-beta"]
-    for family, beta in (("/webhooks", WEBHOOKS), ("/v1/tunnels", TUNNELS)):
-        if family in template:
+    for part, beta in (("/webhooks", WEBHOOKS), ("/v1/tunnels", TUNNELS), ("/dreams", DREAMING)):
+        if part in template:
             betas = beta
     if method == "POST":
         if template == "/v1/skills/{skill_id}/versions":

@@ -15,6 +15,7 @@ from freehold.api.agents.routes import router as agents
 from freehold.api.deployment_runs.routes import router as deployment_runs
 from freehold.api.deployments.routes import router as deployments
 from freehold.api.deps import ApiServices
+from freehold.api.dreams.routes import router as dreams
 from freehold.api.environments.routes import router as environments
 from freehold.api.events.routes import router as events
 from freehold.api.files.routes import router as files
@@ -63,6 +64,7 @@ def install(app: FastAPI, services: ApiServices) -> None:
         vaults,
         files,
         memory_stores,
+        dreams,
         skills,
         webhooks,
         user_profiles,

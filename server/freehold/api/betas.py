@@ -19,12 +19,14 @@ MEMORY_FAMILY = "memory_stores"
 """Exists with :data:`MEMORY` or with :data:`MANAGED_AGENTS`; both together are refused."""
 
 WEBHOOKS = "webhooks-2026-10-07"
-WEBHOOKS_PATH = "/v1/organizations/webhooks"
-"""Exists, with all below it, with :data:`WEBHOOKS`."""
-
+DREAMING = "dreaming-2026-04-21"
 TUNNELS = "mcp-tunnels-2026-06-22"
-TUNNELS_FAMILY = "tunnels"
-"""Exists with :data:`TUNNELS`."""
+ALONE = {
+    "/v1/organizations/webhooks": WEBHOOKS,
+    "/v1/dreams": DREAMING,
+    "/v1/tunnels": TUNNELS,
+}
+"""Paths that exist, with all below them, with one beta, which needs no other beside it."""
 
 PASSED_ON = ("messages",)
 """First segments below ``/v1`` whose betas are for the provider behind to judge (spec 21)."""
@@ -102,9 +104,8 @@ def require(path: str, named: frozenset[str]) -> None:
                 )
             case (False, False):
                 raise NotFound("Not found", should_retry=False)
-    if f"{path}/".startswith(f"{WEBHOOKS_PATH}/") and WEBHOOKS not in named:
-        raise NotFound("Not found", should_retry=False)
-    if family == TUNNELS_FAMILY and TUNNELS not in named:
-        raise NotFound("Not found", should_retry=False)
+    for root, beta in ALONE.items():
+        if f"{path}/".startswith(f"{root}/") and beta not in named:
+            raise NotFound("Not found", should_retry=False)
     if family in FAMILIES and MANAGED_AGENTS not in named:
         raise NotFound("Not found", should_retry=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, cast
@@ -133,6 +134,8 @@ class ApiServices:
     """More checks for ``/readyz``, such as the dispatcher's, by name."""
     streams: Streams = field(default_factory=Streams)
     """The open streams; close them when the server is told to stop."""
+    new_dream: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is a dream to be started, so that nobody need wait for the next look."""
 
 
 def services(request: Request) -> ApiServices:

@@ -18,7 +18,7 @@ Prefix = Literal[
     "agent", "env", "sesn", "sevt", "sthr", "sesrsc", "outc", "req", "vlt", "vcrd", "wrkspc",
     "memstore", "mem", "memver", "skill", "skver", "file", "depl", "drun", "work", "apikey",
     "whe", "whep",
-    "uprof", "tnl", "tcrt", "tnltok",
+    "uprof", "tnl", "tcrt", "tnltok", "drm",
 ]  # fmt: skip
 
 _BODY = re.compile(rf"01[{ALPHABET}]{{{BODY_LENGTH}}}")

@@ -42,6 +42,12 @@ async def insert(tx: WriteSession, memory: MemoryRow) -> None:
     await tx.execute(sa.insert(memories).values(_values(memory)))
 
 
+async def insert_all(tx: WriteSession, rows: Sequence[MemoryRow]) -> None:
+    """Keep new memories of a store that has no others."""
+    if rows:
+        await tx.execute(sa.insert(memories), [_values(memory) for memory in rows])
+
+
 async def get(
     session: ReadSession, memory_store_id: str, memory_id: str, *, content: bool
 ) -> MemoryRow | None:
@@ -83,6 +89,16 @@ async def count(session: ReadSession, memory_store_id: str) -> int:
     """How many memories a store has."""
     found = await session.scalar(
         sa.select(sa.func.count()).where(_M.memory_store_id == memory_store_id)
+    )
+    return int(found)
+
+
+async def size(session: ReadSession, memory_store_id: str) -> int:
+    """Bytes of what a store's memories hold."""
+    found = await session.scalar(
+        sa.select(sa.func.coalesce(sa.func.sum(_M.content_size_bytes), 0)).where(
+            _M.memory_store_id == memory_store_id
+        )
     )
     return int(found)
 

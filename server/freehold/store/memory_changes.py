@@ -94,6 +94,29 @@ async def create(
     return memory
 
 
+async def copy(
+    tx: WriteSession, source: MemoryStoreRow, into: MemoryStoreRow, actor: Actor, clock: Clock
+) -> None:
+    """Fill a store that was just made with the memories of another, all of one moment."""
+    there = sorted(await memories.all_of(tx, source.id), key=lambda row: (row.created_at, row.id))
+    now = clock.now()
+    copies = [
+        replace(
+            memory,
+            id=clock.mint("mem"),
+            memory_store_id=into.id,
+            version_id=clock.mint("memver"),
+            created_at=now,
+            updated_at=now,
+        )
+        for memory in there
+    ]
+    if copies:
+        await memory_stores.changed(tx, into.id)
+        await memory_versions.insert_all(tx, [_version(row, "created", actor) for row in copies])
+        await memories.insert_all(tx, copies)
+
+
 async def update(
     tx: WriteSession,
     memory: MemoryRow,

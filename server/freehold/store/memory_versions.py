@@ -52,21 +52,13 @@ class Matching:
 
 async def insert(tx: WriteSession, version: VersionRow) -> None:
     """Keep a new version."""
-    await tx.execute(
-        sa.insert(memory_versions).values(
-            id=version.id,
-            memory_store_id=version.memory_store_id,
-            memory_id=version.memory_id,
-            operation=version.operation,
-            path=version.path,
-            content=version.content,
-            content_sha256=version.content_sha256,
-            content_size_bytes=version.content_size_bytes,
-            created_by_type=version.created_by.type,
-            created_by_id=version.created_by.id,
-            created_at=version.created_at,
-        )
-    )
+    await insert_all(tx, [version])
+
+
+async def insert_all(tx: WriteSession, versions: Sequence[VersionRow]) -> None:
+    """Keep new versions."""
+    if versions:
+        await tx.execute(sa.insert(memory_versions), [_values(version) for version in versions])
 
 
 async def get(session: ReadSession, memory_store_id: str, version_id: str) -> VersionRow | None:
@@ -134,6 +126,22 @@ async def redact(tx: WriteSession, version_id: str, actor: Actor, now: datetime)
 
 def _actor(kind: ActorType | None, id_: str) -> Actor | None:
     return None if kind is None else Actor(kind, id_)
+
+
+def _values(version: VersionRow) -> dict[str, object]:
+    return {
+        "id": version.id,
+        "memory_store_id": version.memory_store_id,
+        "memory_id": version.memory_id,
+        "operation": version.operation,
+        "path": version.path,
+        "content": version.content,
+        "content_sha256": version.content_sha256,
+        "content_size_bytes": version.content_size_bytes,
+        "created_by_type": version.created_by.type,
+        "created_by_id": version.created_by.id,
+        "created_at": version.created_at,
+    }
 
 
 def _version(row: RowMapping) -> VersionRow:

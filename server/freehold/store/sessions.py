@@ -6,7 +6,8 @@ it, and writes what is not in the log.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,10 +19,11 @@ from freehold.core.events import Json
 from freehold.core.state import SessionState
 from freehold.store import codec, session_resources
 from freehold.store.keyset import Key, keyset
-from freehold.store.tables import sessions
+from freehold.store.tables import session_events, sessions
 from freehold.store.units import ReadSession, WriteSession
 
 _S = sessions.c
+_ERROR = "session.error"
 
 _MINE = (
     _S.id == sa.bindparam("of_session"),
@@ -149,6 +151,43 @@ async def living(session: ReadSession, workspace_id: str, environment_id: str) -
         )
     )
     return int(count or 0)
+
+
+async def states(
+    session: ReadSession, workspace_id: str, session_ids: Collection[str]
+) -> dict[str, SessionState]:
+    """What the logs of those of these sessions fold to that are there."""
+    if not session_ids:
+        return {}
+    rows = await session.all(
+        sa.select(_S.id, _S.state).where(
+            _S.id.in_(sorted(session_ids)),
+            _S.workspace_id == workspace_id,
+            _S.deleted_at.is_(None),
+        )
+    )
+    return {row["id"]: codec.load_state(row["state"]) for row in rows}
+
+
+async def has_event(session: ReadSession, session_id: str, kind: str) -> bool:
+    """Whether the session's log has an event of this type."""
+    found = await session.scalar(
+        sa.select(session_events.c.seq)
+        .where(session_events.c.session_id == session_id, session_events.c.type == kind)
+        .limit(1)
+    )
+    return found is not None
+
+
+async def last_error(session: ReadSession, session_id: str) -> str | None:
+    """The message of the newest error in the session's log."""
+    body = await session.scalar(
+        sa.select(session_events.c.body)
+        .where(session_events.c.session_id == session_id, session_events.c.type == _ERROR)
+        .order_by(session_events.c.seq.desc())
+        .limit(1)
+    )
+    return None if body is None else str(json.loads(body)["error"].get("message", ""))
 
 
 async def page(

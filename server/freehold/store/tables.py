@@ -645,3 +645,37 @@ deployment_runs = sa.Table(
     sa.Index(None, "workspace_id", "created_at", "id"),
     sa.Index(None, "deployment_id", "created_at", "id"),
 )
+
+dreams = sa.Table(
+    "dreams",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("workspace_id", sa.String(64), nullable=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    # Of the inputs. No foreign keys: a dream outlives what it read.
+    sa.Column("memory_store_id", sa.String(64), nullable=False),
+    sa.Column("session_ids", sa.JSON, nullable=False),
+    sa.Column("model", sa.JSON, nullable=False),
+    sa.Column("instructions", sa.Text),
+    sa.Column("update_existing", sa.Boolean, nullable=False),
+    sa.Column("output_store_id", sa.String(64)),
+    # The session that runs it.
+    sa.Column("session_id", sa.String(64)),
+    # Tokens by their names; while the session runs it knows better.
+    sa.Column("usage", sa.JSON, nullable=False),
+    sa.Column("error", sa.JSON),
+    # Whether a server has still something to do for it, after a cancel too.
+    sa.Column("active", sa.Boolean, nullable=False),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("started_at", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Column("archived_at", Moment),
+    sa.Index(None, "workspace_id", "created_at", "id"),
+    sa.Index(
+        "ix_dreams_active",
+        "memory_store_id",
+        "id",
+        sqlite_where=sa.text("active = 1"),
+        postgresql_where=sa.text("active"),
+    ),
+)

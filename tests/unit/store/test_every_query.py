@@ -11,9 +11,10 @@ from freehold.store import tables
 FOLDER = Path(freehold.store.__file__).parent
 STATEMENTS = {"select", "insert", "update", "delete"}
 ROWS = {
-    "AgentRow", "CertificateRow", "CredentialRow", "DeploymentRow", "EndpointRow", "EnvironmentRow",
-    "MemoryStoreRow", "ResourceRow", "Rotation", "RunRow", "SessionRow", "SessionSpec", "SkillRow",
-    "SkillVersionRow", "StoredFile", "TunnelRow", "UserProfileRow", "VaultRow",
+    "AgentRow", "CertificateRow", "CredentialRow", "DeploymentRow", "DreamRow", "EndpointRow",
+    "EnvironmentRow", "MemoryStoreRow", "ResourceRow", "Rotation", "RunRow", "SessionRow",
+    "SessionSpec", "SkillRow", "SkillVersionRow", "StoredFile", "TunnelRow", "UserProfileRow",
+    "VaultRow",
 }  # fmt: skip
 """What has its own workspace, and was read with the caller's or is being made for it."""
 
@@ -28,6 +29,8 @@ OF_THE_SERVER = {
     "deployments.SqlTimetable.next_due",
     "deployments.scheduled",
     "deployments.take",
+    "dreams.SqlDreams.active",
+    "dreams.take",
     "event_log.SqlEventLog.alive",
     "event_log.SqlEventLog.unfinished",
     "event_log.SqlEventLog.purge_deleted",
@@ -72,6 +75,8 @@ OF_A_SESSION_AT_WORK = {
     "outputs.SqlOutputs.kept",
     "repository_skills.SqlRepositorySkills.keep",
     "repository_skills.SqlRepositorySkills.load",
+    "sessions.has_event",
+    "sessions.last_error",
     "units.WriteSession.append",
     "units.WriteSession.event_type",
     "variables.SqlVariables._placeholders",
@@ -91,13 +96,15 @@ OF_A_PARENT = {
     "memories.hashes",
     "memories.in_the_way",
     "memories.insert",
+    "memories.insert_all",
     "memories.prefixes",
+    "memories.size",
     "memories.update",
     "memory_copies.forget",
     "memory_stores.changed",
     "memory_versions.content_of",
     "memory_versions.get",
-    "memory_versions.insert",
+    "memory_versions.insert_all",
     "memory_versions.page",
     "memory_versions.redact",
     "outbox._write",

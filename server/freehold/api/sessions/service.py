@@ -175,26 +175,14 @@ async def create(
         budget=budget,
         vault_ids=tuple(params.vault_ids or ()),
     )
-    row = SessionRow(
-        id=spec.session_id,
-        workspace_id=workspace_id,
-        agent_id=agent["id"],
-        agent_version=agent["version"],
-        agent=agent,
-        environment_id=environment.id,
-        environment=environment.config,
-        primary_thread_id=spec.primary_thread_id,
+    row = await insert(
+        tx,
+        spec,
+        intake=intake,
         title=params.title,
         metadata=checked.metadata,
-        state=intake.initial_state(spec),
-        created_at=now,
-        updated_at=now,
-        archived_at=None,
-        budget=budget,
-        vault_ids=spec.vault_ids,
         deployment_id=deployment_id,
     )
-    await sessions.insert(tx, row)
     if environment.config["type"] == "self_hosted":
         item = WorkRow(
             id=clock.mint("work"),
@@ -206,8 +194,6 @@ async def create(
             work=enqueued(now, work_ttl),
         )
         await work.insert(tx, item)
-    await outbox.tell(tx, workspace_id, "session.created", row.id, now)
-    await outbox.tell(tx, workspace_id, "session.pending", row.id, now)
     owner = Owner(workspace_id, row.id, agent, environment.id, environment.config)
     resources = await attach(tx, owner, params.resources or [], workshop)
     await skill_source.pin(tx, workspace_id, row.id, agent["skills"])
@@ -216,6 +202,41 @@ async def create(
         return row, resources
     state = await intake.begin(tx, spec, events, notices)
     return replace(row, state=state, updated_at=state.last_at or now), resources
+
+
+async def insert(
+    tx: WriteSession,
+    spec: SessionSpec,
+    *,
+    intake: Intake,
+    title: str | None,
+    metadata: dict[str, str],
+    deployment_id: str | None = None,
+) -> SessionRow:
+    """Keep a new session, whose log is empty, and tell of it."""
+    row = SessionRow(
+        id=spec.session_id,
+        workspace_id=spec.workspace_id,
+        agent_id=spec.agent["id"],
+        agent_version=spec.agent["version"],
+        agent=spec.agent,
+        environment_id=spec.environment_id,
+        environment=spec.environment,
+        primary_thread_id=spec.primary_thread_id,
+        title=title,
+        metadata=metadata,
+        state=intake.initial_state(spec),
+        created_at=spec.created_at,
+        updated_at=spec.created_at,
+        archived_at=None,
+        budget=spec.budget,
+        vault_ids=spec.vault_ids,
+        deployment_id=deployment_id,
+    )
+    await sessions.insert(tx, row)
+    await outbox.tell(tx, row.workspace_id, "session.created", row.id, row.created_at)
+    await outbox.tell(tx, row.workspace_id, "session.pending", row.id, row.created_at)
+    return row
 
 
 async def _credentials(
