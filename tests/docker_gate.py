@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
     from freehold.ports.sandbox import SandboxSpec
-    from freehold.sandbox.docker.gate import GateSettings
+    from freehold.sandbox.docker.egress.gate import GateSettings
 
 _IMAGE = os.environ.get("FREEHOLD_TEST_GATE_IMAGE", "freehold-gate:test")
 OPEN = ("allowed.test", "sub.allowed.test", "deep.sub.allowed.test", "other.test", "tls.test")
@@ -129,7 +129,7 @@ class Hosts:
 
     def settings(self, data_dir: Path, **changes: Any) -> GateSettings:
         """A gate on the network of the hosts, which trusts the open one."""
-        from freehold.sandbox.docker.gate import GateSettings
+        from freehold.sandbox.docker.egress.gate import GateSettings
 
         chosen = {
             "data_dir": data_dir,
@@ -143,7 +143,7 @@ class Hosts:
 @pytest.fixture(scope="session")
 def gate_image(docker_client: DockerClient) -> str:
     """Name of the gate's image, up to date. Kept from run to run."""
-    from freehold.sandbox.docker.gate_image import load_gate_definition
+    from freehold.sandbox.docker.egress.image import load_gate_definition
     from freehold.sandbox.images import ensure_image
     from freehold.settings import Settings
 

@@ -16,7 +16,7 @@ from anthropic import Anthropic
 from docker import DockerClient
 
 from freehold.core.packages import Packages
-from freehold.sandbox.docker.package_images import present
+from freehold.sandbox.docker.packages.images import present
 from tests.api.conftest import said, turn
 from tests.support.running import serve
 

@@ -142,7 +142,7 @@ class World:
 
 def _mirrors(client: DockerClient, image: str) -> list[str]:
     """Ranges to trust where the registries that the image uses are at internal addresses."""
-    from freehold.sandbox.docker.package_hosts import read_package_hosts
+    from freehold.sandbox.docker.packages.hosts import read_package_hosts
 
     found = set()
     for host in read_package_hosts(client, image, "test"):
@@ -158,7 +158,7 @@ def world(
     gate_image: str,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[World]:
-    from freehold.sandbox.docker.package_images import present
+    from freehold.sandbox.docker.packages.images import present
 
     folder = tmp_path_factory.mktemp("whole")
     repositories = {"ada/engine": {"main.py": "print('one')\n"}}

@@ -28,7 +28,7 @@ import docker
 
 from freehold.ports.sandbox import Sandbox, SandboxSpec, ToolCall
 from freehold.sandbox.docker import DockerSandboxProvider, Limits
-from freehold.sandbox.docker.gate import GateSettings
+from freehold.sandbox.docker.egress.gate import GateSettings
 from tests.bench.common import Json, ms
 from tests.support.certificates import Authority
 

@@ -30,10 +30,12 @@ from tests.support.running import serve
 from freehold.core.packages import Packages
 from freehold.errors import SandboxUnavailable
 from freehold.ports.sandbox import SandboxSpec
-from freehold.sandbox.docker import DockerSandboxProvider, package_build, package_images
+from freehold.sandbox.docker import DockerSandboxProvider
 from freehold.sandbox.docker import pool as pooling
 from freehold.sandbox.docker.names import LABEL_POOL
-from freehold.sandbox.docker.package_images import PackageImage, present
+from freehold.sandbox.docker.packages import build as package_build
+from freehold.sandbox.docker.packages import images as package_images
+from freehold.sandbox.docker.packages.images import PackageImage, present
 from freehold.sandbox.docker.pools import Kind
 
 pytestmark = pytest.mark.docker

@@ -290,7 +290,7 @@ async def test_the_policy_is_read_for_each_request(provider: DockerSandboxProvid
 async def test_hosts_of_package_managers_are_read_from_the_image(
     docker_client: Any, docker_image: str
 ) -> None:
-    from freehold.sandbox.docker.package_hosts import read_package_hosts
+    from freehold.sandbox.docker.packages.hosts import read_package_hosts
 
     tag = f"freehold-sandbox:test-{secrets.token_hex(4)}"
     lines = [

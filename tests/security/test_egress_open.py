@@ -21,7 +21,7 @@ from tests.docker_gate import INSIDE, PRIVATE, Hosts, reached, unrestricted
 from freehold.core.addresses import inward, parse_address
 from freehold.ports.sandbox import Sandbox
 from freehold.sandbox.docker import DockerSandboxProvider, Limits
-from freehold.sandbox.docker.gate import GateSettings
+from freehold.sandbox.docker.egress.gate import GateSettings
 
 pytestmark = [pytest.mark.docker, pytest.mark.asyncio(loop_scope="module")]
 

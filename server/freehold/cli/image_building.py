@@ -13,9 +13,9 @@ from rich.markup import escape
 from freehold.cli.console import out
 from freehold.errors import SandboxUnavailable
 from freehold.sandbox import images
+from freehold.sandbox.docker.egress.image import load_gate_definition
 from freehold.sandbox.docker.full_image import FULL_TAG, ensure_full_image
-from freehold.sandbox.docker.gate_image import load_gate_definition
-from freehold.sandbox.docker.package_build import LONGEST
+from freehold.sandbox.docker.packages.build import LONGEST
 from freehold.sandbox.image_definition import DEFAULT_BASE, DEFAULT_TAG, load_definition
 from freehold.settings import Settings
 

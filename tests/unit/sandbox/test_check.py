@@ -10,8 +10,8 @@ from freehold.errors import PlacementRefused
 from freehold.ports.sandbox import Placed
 from freehold.sandbox.docker import DockerSandboxProvider, Limits
 from freehold.sandbox.docker.check import _runtime, _users
+from freehold.sandbox.docker.egress.gate import GateSettings
 from freehold.sandbox.docker.engine import Engine
-from freehold.sandbox.docker.gate import GateSettings
 from freehold.sandbox.docker.storehouse import Storehouse
 from freehold.sandbox.placing import Ground
 

@@ -14,10 +14,10 @@ from cryptography import x509
 
 from freehold.errors import ConfigurationError
 from freehold.sandbox.docker import DockerSandboxProvider, Limits
-from freehold.sandbox.docker.authority import FILE, authority, certificate
-from freehold.sandbox.docker.gate import GateSettings
-from freehold.sandbox.docker.gate_image import gate_archive, load_gate_definition
-from freehold.sandbox.docker.package_hosts import hosts_of
+from freehold.sandbox.docker.egress.authority import FILE, authority, certificate
+from freehold.sandbox.docker.egress.gate import GateSettings
+from freehold.sandbox.docker.egress.image import gate_archive, load_gate_definition
+from freehold.sandbox.docker.packages.hosts import hosts_of
 from freehold.sandbox.process import ProcessSandboxProvider
 from freehold.sandbox.scripted import ScriptedSandboxProvider
 from freehold.settings import Settings

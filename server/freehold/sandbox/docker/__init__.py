@@ -3,8 +3,9 @@
 ``provider`` joins the parts: ``engine`` (reaching it), ``hardening`` (flags and their reasons),
 ``names`` (what they are called), ``container`` (making and finding one), ``opening`` (and reaching
 its toolbox), ``transport`` (the stream inside), ``sources`` (which container a session gets),
-``pool`` (ready ones), ``wiring`` (which network they are on), ``gate`` (the egress gate, with
-``gate_container`` and ``gate_line``), ``cleanup``, ``check``.
+``pool`` (ready ones), ``rescue`` (what the engine cannot start any more), ``wiring`` (which network
+they are on), ``egress`` (the gate), ``packages`` (of environments, built into images), ``cleanup``,
+``check``.
 """
 
 from __future__ import annotations

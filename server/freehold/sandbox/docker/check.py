@@ -12,11 +12,11 @@ from docker.errors import DockerException
 
 from freehold.errors import ConfigurationError, SandboxUnavailable
 from freehold.ports.sandbox import Finding
+from freehold.sandbox.docker.egress.gate import GateSettings
+from freehold.sandbox.docker.egress.image import load_gate_definition
 from freehold.sandbox.docker.engine import Engine
-from freehold.sandbox.docker.gate import GateSettings
-from freehold.sandbox.docker.gate_image import load_gate_definition
 from freehold.sandbox.docker.hardening import GATE_NETWORK, ORDINARY_RUNTIMES, Limits
-from freehold.sandbox.docker.package_images import being_built, present
+from freehold.sandbox.docker.packages.images import being_built, present
 from freehold.sandbox.images import image_state
 
 OLDEST_API = (1, 41)

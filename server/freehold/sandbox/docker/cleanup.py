@@ -10,8 +10,8 @@ from docker.errors import DockerException
 
 from freehold.errors import SandboxUnavailable
 from freehold.sandbox.docker.container import inspect, remove
+from freehold.sandbox.docker.egress.container import remove_gate
 from freehold.sandbox.docker.engine import Engine, refused
-from freehold.sandbox.docker.gate_container import remove_gate
 from freehold.sandbox.docker.names import (
     LABEL_GATED,
     LABEL_OWNER,

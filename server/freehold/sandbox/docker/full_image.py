@@ -17,7 +17,7 @@ from docker.errors import DockerException
 from freehold.core.packages import Packages
 from freehold.errors import ConfigurationError, SandboxUnavailable
 from freehold.sandbox.docker.hardening import Limits
-from freehold.sandbox.docker.package_build import Target, Where, ensure_built
+from freehold.sandbox.docker.packages.build import Target, Where, ensure_built
 from freehold.sandbox.image_definition import images_folder
 from freehold.sandbox.packages.plan import Plan
 from freehold.sandbox.packages.reach import host_reach

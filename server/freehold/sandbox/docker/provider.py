@@ -18,15 +18,15 @@ from freehold.ports.sandbox import Finding, Layout, Sandbox, SandboxSpec
 from freehold.sandbox.docker import check as checking
 from freehold.sandbox.docker import cleanup, resting
 from freehold.sandbox.docker.container import Recipe
+from freehold.sandbox.docker.egress.gate import Gate, GateSettings, told
 from freehold.sandbox.docker.engine import Engine
 from freehold.sandbox.docker.fittings import LAYOUT
-from freehold.sandbox.docker.gate import Gate, GateSettings, told
 from freehold.sandbox.docker.hardening import Limits
 from freehold.sandbox.docker.installation import installation_id
 from freehold.sandbox.docker.names import container_name
 from freehold.sandbox.docker.opening import DockerSandbox, Opener
-from freehold.sandbox.docker.package_build import Where
-from freehold.sandbox.docker.package_images import PackageImages
+from freehold.sandbox.docker.packages.build import Where
+from freehold.sandbox.docker.packages.images import PackageImages
 from freehold.sandbox.docker.pool import Pool
 from freehold.sandbox.docker.sources import Sources
 from freehold.sandbox.docker.wiring import LIMITED, Wiring, is_limited

@@ -14,7 +14,7 @@ from freehold.sandbox.docker.container import Recipe, inspect
 from freehold.sandbox.docker.engine import Engine, refused
 from freehold.sandbox.docker.names import LABEL_SESSION, container_name
 from freehold.sandbox.docker.opening import DockerSandbox, Opener
-from freehold.sandbox.docker.package_images import PackageImages
+from freehold.sandbox.docker.packages.images import PackageImages
 from freehold.sandbox.docker.pool import Pool
 from freehold.sandbox.docker.pools import Kind, Pools
 from freehold.sandbox.docker.rescue import base_of

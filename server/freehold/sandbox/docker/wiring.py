@@ -8,8 +8,8 @@ from dataclasses import replace
 from freehold.core.events import Json
 from freehold.errors import SandboxUnavailable
 from freehold.sandbox.docker.container import Recipe, Running
+from freehold.sandbox.docker.egress.gate import Gate
 from freehold.sandbox.docker.engine import Engine
-from freehold.sandbox.docker.gate import Gate
 from freehold.sandbox.docker.hardening import GATE_NETWORK, Limits
 from freehold.sandbox.docker.opening import DockerSandbox, Opener
 

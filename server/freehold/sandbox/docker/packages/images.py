@@ -21,7 +21,7 @@ from freehold.core.packages import Packages
 from freehold.errors import SandboxUnavailable
 from freehold.sandbox.docker.container import remove
 from freehold.sandbox.docker.engine import Engine, refused, unreachable
-from freehold.sandbox.docker.package_build import (
+from freehold.sandbox.docker.packages.build import (
     LABEL_BASE,
     LABEL_OWNER,
     LABEL_PACKAGES,

@@ -60,7 +60,7 @@ def load_gate_definition(extra_ca_certs: Path | None = None) -> GateDefinition:
 @cache
 def gate_archive() -> bytes:
     """The gate as one file, for ``python3 -I gate.pyz``; the same bytes every time."""
-    package = Path(__file__).resolve().parents[2]
+    package = Path(__file__).resolve().parents[3]
     names = ["__init__.py", "core/__init__.py", "core/addresses.py"]
     names += [f"gate/{p.name}" for p in sorted((package / "gate").glob("*.py"))]
     members = {"__main__.py": _MAIN}

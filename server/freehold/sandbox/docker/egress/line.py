@@ -7,8 +7,8 @@ import contextlib
 import json
 
 from freehold.core.events import Json
+from freehold.sandbox.docker.egress.container import PROGRAM
 from freehold.sandbox.docker.engine import Engine
-from freehold.sandbox.docker.gate_container import PROGRAM
 from freehold.sandbox.docker.transport import EngineRefusal, ExecStream, open_exec
 
 _STARTING = 90.0

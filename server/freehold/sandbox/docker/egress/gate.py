@@ -24,14 +24,14 @@ from freehold.core.events import Json
 from freehold.errors import ConfigurationError, SandboxUnavailable
 from freehold.gate.resolving import own_addresses
 from freehold.ports.egress import Grants
-from freehold.sandbox.docker.authority import authority, certificate
 from freehold.sandbox.docker.container import inspect, remove
+from freehold.sandbox.docker.egress.authority import authority, certificate
+from freehold.sandbox.docker.egress.container import attach_sandbox, ensure_gate
+from freehold.sandbox.docker.egress.image import DEFAULT_GATE_TAG
+from freehold.sandbox.docker.egress.line import Line, Silent
 from freehold.sandbox.docker.engine import Engine, refused
-from freehold.sandbox.docker.gate_container import attach_sandbox, ensure_gate
-from freehold.sandbox.docker.gate_image import DEFAULT_GATE_TAG
-from freehold.sandbox.docker.gate_line import Line, Silent
 from freehold.sandbox.docker.names import LABEL_OWNER, gate_name
-from freehold.sandbox.docker.package_hosts import read_package_hosts
+from freehold.sandbox.docker.packages.hosts import read_package_hosts
 from freehold.sandbox.docker.transport import EngineRefusal
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""Packages of environments, built into images once."""
