@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from freehold import telemetry
 from freehold.api import auth, betas, errors, reach, workers
 from freehold.core import limits
-from freehold.errors import ApiError, RequestTooLarge
+from freehold.errors import ApiError, NotFound, RequestTooLarge
 
 if TYPE_CHECKING:
     from freehold.core.ids import Prefix
@@ -74,8 +74,6 @@ class Gate:
         except ApiError as error:
             if answer.started:
                 raise
-            if isinstance(error, RequestTooLarge):
-                await body.drain()
             await errors.render(error, request_id)(scope, receive, answer)
         except ClientDisconnect:
             return  # hung up before it had said what it wants; nobody listens to an answer
@@ -120,6 +118,9 @@ class Gate:
             answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
         reach.check(principal, path)
         betas.check(path, named)
+        if b"%2f" in scope.get("raw_path", b"").lower():
+            # An id with a slash in it, which would lead to another route than was meant.
+            raise NotFound("Not found", should_retry=False)
 
 
 def _is_api(path: str) -> bool:
@@ -148,7 +149,6 @@ class _Body:
         self._receive = receive
         self._limit = limit
         self._count = 0
-        self._ended = False
 
     def check_declared(self, scope: Scope) -> None:
         """Refuse a body that says beforehand that it is too large."""
@@ -160,17 +160,9 @@ class _Body:
         message = await self._receive()
         if message["type"] == "http.request":
             self._count += len(message.get("body", b""))
-            self._ended = not message.get("more_body", False)
             if self._count > self._limit:
                 raise self._too_large()
         return message
-
-    async def drain(self) -> None:
-        """Read what is left, within reason: clients look for an answer once they have sent all."""
-        while not self._ended and self._count <= 2 * self._limit:
-            message = await self._receive()
-            self._count += len(message.get("body", b""))
-            self._ended = message["type"] != "http.request" or not message.get("more_body", False)
 
     def _too_large(self) -> RequestTooLarge:
         return RequestTooLarge(

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from types import UnionType
+from typing import Annotated, Any, ClassVar, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from annotated_types import MaxLen
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 from starlette.requests import Request
 
@@ -21,6 +25,53 @@ class Params(BaseModel):
     """Part of a request body: exact types, no unknown fields."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
+    most_items: ClassVar[dict[str, int]] = {}
+    """How many items its lists may have."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Note the limits of its lists."""
+        found = {name: _most_items(field) for name, field in cls.model_fields.items()}
+        cls.most_items = {name: most for name, most in found.items() if most is not None}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _cut(cls, data: Any) -> Any:
+        """Keep one unknown field, and one item too many, of what may be a hundred thousand.
+
+        One is enough for the refusal; Pydantic would describe them all first.
+        """
+        if not isinstance(data, dict):
+            return data
+        if len(data) > len(cls.model_fields):
+            given = data
+            unknown = [name for name in given if name not in cls.model_fields]
+            data = {name: value for name, value in data.items() if name in cls.model_fields}
+            if unknown:
+                data[unknown[0]] = given[unknown[0]]
+        for name, most in cls.most_items.items():
+            items = data.get(name)
+            if isinstance(items, list) and len(items) > most:
+                data = {**data, name: items[: most + 1]}
+        return data
+
+
+def _most_items(field: FieldInfo) -> int | None:
+    """The limit of a field that is a list, with ``None`` beside it or not."""
+    pending: list[tuple[Any, Sequence[Any]]] = [(field.annotation, field.metadata)]
+    while pending:
+        annotation, metadata = pending.pop()
+        origin = get_origin(annotation)
+        if origin is list:
+            for one in metadata:
+                for inner in one.metadata if isinstance(one, FieldInfo) else (one,):
+                    if isinstance(inner, MaxLen):
+                        return inner.max_length
+        elif origin is Annotated:
+            pending.append((annotation.__origin__, annotation.__metadata__))
+        elif origin in (Union, UnionType):
+            pending.extend((part, ()) for part in get_args(annotation))
+    return None
 
 
 class Query(BaseModel):

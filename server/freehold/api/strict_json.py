@@ -1,7 +1,8 @@
 """JSON as a request may hold it: stricter than the standard library.
 
 Refused, because something behind us could not keep it unchanged: duplicate keys, NaN and
-infinities, numbers outside 64 bits, NUL characters, lone surrogates, deep nesting.
+infinities, numbers outside 64 bits, NUL characters, lone surrogates. Deep nesting and great numbers
+of values are refused because of the time that they take.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ def loads(data: bytes) -> Any:
     except UnicodeDecodeError:
         raise BadJson("body is not valid UTF-8") from None
     try:
-        value = _DECODER.decode(text)
+        value = _Decoder().decode(text)
     except json.JSONDecodeError as error:
         raise BadJson(f"invalid JSON: {error.msg} at position {error.pos}") from None
     except RecursionError:
@@ -40,41 +41,63 @@ def loads(data: bytes) -> Any:
     return value
 
 
-def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    if len(made) != len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise BadJson(f"duplicate field {json.dumps(key[:100])}")
-            seen.add(key)
-    return made
+class _Decoder:
+    """Reads one text."""
+
+    def __init__(self) -> None:
+        self._left = limits.JSON_VALUES
+
+    def decode(self, text: str) -> Any:
+        """The text's value."""
+        return json.JSONDecoder(
+            object_pairs_hook=self._pairs,
+            parse_constant=_constant,
+            parse_int=self._integer,
+            parse_float=self._float,
+        ).decode(text)
+
+    def _count(self) -> None:
+        # What is costly to read is counted while it is read, the rest afterwards.
+        self._left -= 1
+        if self._left < 0:
+            raise _too_many()
+
+    def _pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        self._count()
+        made = dict(pairs)
+        if len(made) != len(pairs):
+            seen: set[str] = set()
+            for key, _ in pairs:
+                if key in seen:
+                    raise BadJson(f"duplicate field {json.dumps(key[:100])}")
+                seen.add(key)
+        return made
+
+    def _integer(self, digits: str) -> int:
+        self._count()
+        if len(digits) <= _MAX_DIGITS and abs(value := int(digits)) <= _LARGEST_INT:
+            return value
+        raise BadJson("a number is out of range")
+
+    def _float(self, digits: str) -> float:
+        self._count()
+        value = float(digits)
+        if not math.isfinite(value):
+            raise BadJson("a number is out of range")
+        return value
 
 
 def _constant(name: str) -> Any:
     raise BadJson(f"{name} is not a JSON number")
 
 
-def _integer(digits: str) -> int:
-    if len(digits) <= _MAX_DIGITS and abs(value := int(digits)) <= _LARGEST_INT:
-        return value
-    raise BadJson("a number is out of range")
-
-
-def _float(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise BadJson("a number is out of range")
-    return value
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_pairs, parse_constant=_constant, parse_int=_integer, parse_float=_float
-)
+def _too_many() -> BadJson:
+    return BadJson(f"more than {limits.JSON_VALUES} values")
 
 
 def _inspect(root: Any) -> None:
-    """Look at every text and the depth without recursing."""
+    """Look at every text and the depth without recursing, and count."""
+    count = 1
     pending: list[tuple[Any, int]] = [(root, 1)]
     while pending:
         value, depth = pending.pop()
@@ -83,6 +106,9 @@ def _inspect(root: Any) -> None:
         elif isinstance(value, (dict, list)):
             if depth > limits.JSON_DEPTH:
                 raise BadJson(f"nested deeper than {limits.JSON_DEPTH} levels")
+            count += len(value)
+            if count > limits.JSON_VALUES:
+                raise _too_many()
             if isinstance(value, dict):
                 for key in value:
                     _check_text(key)

@@ -16,6 +16,7 @@ from typing import Any
 import uvicorn
 from fastapi import FastAPI
 
+from freehold.cli.speaking import Protocol
 from freehold.errors import ConfigurationError
 from freehold.settings import Settings
 from freehold.telemetry import AccessLog
@@ -107,7 +108,9 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 AccessLog(app),
-                http="httptools",
+                http=Protocol,
+                # What asks to change to WebSocket is answered as if it had not.
+                ws="none",
                 # We run the lifespan ourselves: uvicorn would turn its errors into a log line.
                 lifespan="off",
                 log_config=None,

@@ -10,6 +10,9 @@ BODY_BYTES = 32 * 1024 * 1024
 JSON_DEPTH = 64
 """Deepest nesting of a request body. Ours: the API has none of its own that is known."""
 
+JSON_VALUES = 100_000
+"""Most values in a request body, of all kinds and at all depths together. Ours, too."""
+
 METADATA_ENTRIES = 16
 METADATA_KEY = 64
 METADATA_VALUE = 512

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -11,6 +12,8 @@ from freehold.core.skills import SKILL_FILE
 from freehold.errors import InvalidRequest
 
 _FENCE = "---"
+_DEPTH = 32
+"""Deepest nesting. The parser's time grows with the square of it, and its stack with it."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,30 @@ class Frontmatter:
 
     name: str | None
     description: str
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe also from what little text can cost much time: nesting, and mappings that are merged
+    into each other again and again."""
+
+    def fetch_flow_collection_start(self, token: Any) -> None:
+        """A bracket or a brace opens."""
+        if self.flow_level >= _DEPTH:
+            raise yaml.MarkedYAMLError(problem="too deep", problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(token)
+
+    def add_indent(self, column: int) -> bool:
+        """A line, or a dash, is further in than what is around it."""
+        if len(self.indents) >= _DEPTH:
+            raise yaml.MarkedYAMLError(problem="too deep", problem_mark=self.get_mark())
+        added: bool = super().add_indent(column)
+        return added
+
+    def flatten_mapping(self, node: yaml.MappingNode) -> None:
+        """Mappings with ``<<`` would be merged here."""
+        for key, _ in node.value:
+            if key.tag == "tag:yaml.org,2002:merge":
+                raise yaml.MarkedYAMLError(problem="no merging", problem_mark=key.start_mark)
 
 
 def parse(content: bytes) -> Frontmatter:
@@ -68,7 +95,7 @@ def _head(text: str) -> str:
 
 def _load(head: str) -> object:
     try:
-        return yaml.safe_load(head)
+        return yaml.load(head, _Loader)  # noqa: S506 - a safe loader
     # Besides its own errors the parser lets through what dates and deep nesting bring forth.
     except (yaml.YAMLError, ValueError, TypeError, OverflowError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)

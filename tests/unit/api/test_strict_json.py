@@ -48,3 +48,25 @@ def test_depth_at_its_limit() -> None:
     strict_json.loads(nested(limits.JSON_DEPTH))
     with pytest.raises(BadJson):
         strict_json.loads(nested(limits.JSON_DEPTH + 1))
+
+
+@pytest.mark.parametrize("item", [b"{}", b"[]", b"1", b"1.5", b'""', b"null"])
+def test_values_at_their_limit(item: bytes) -> None:
+    def array(count: int) -> bytes:
+        return b"[" + b",".join([item] * (count - 1)) + b"]"
+
+    assert len(strict_json.loads(array(limits.JSON_VALUES))) == limits.JSON_VALUES - 1
+    with pytest.raises(BadJson, match="more than 100000 values"):
+        strict_json.loads(array(limits.JSON_VALUES + 1))
+
+
+def test_values_of_fields_count() -> None:
+    fields = ",".join(f'"{number}":[0,0]' for number in range(limits.JSON_VALUES // 3))
+    strict_json.loads(f"{{{fields}}}".encode())
+    with pytest.raises(BadJson, match="more than 100000 values"):
+        strict_json.loads(f'{{{fields},"a":[0]}}'.encode())
+
+
+def test_commas_in_texts_do_not_count() -> None:
+    text = "," * 2 * limits.JSON_VALUES
+    assert strict_json.loads(json.dumps([text]).encode()) == [text]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 
 import pytest
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from freehold.api.requests import Params, check
 from freehold.api.validation import Dialect
@@ -78,3 +78,37 @@ def test_pydantic_s_own_words() -> None:
 
 def test_long_values_are_cut() -> None:
     assert len(text({"star": {"type": "x" * 10_000}})) < 400
+
+
+class Crowd(Params):
+    heads: Annotated[list[Cat], Field(max_length=2)] | None = None
+    tails: list[Annotated[int, Field(le=5)]] = Field(default=[], max_length=3)
+    free: list[int] = Field(default=[])
+
+
+def described(body: Any) -> list[tuple[Any, ...]]:
+    with pytest.raises(ValidationError) as caught:
+        Crowd.model_validate(body)
+    return [finding["loc"] for finding in caught.value.errors()]
+
+
+def test_of_very_many_mistakes_few_are_looked_at() -> None:
+    unknown = {f"field{number}": 0 for number in range(100_000)}
+    assert described(unknown) == [("field0",)]
+    assert described({"heads": [], **unknown, "tails": []}) == [("field0",)]
+    assert len(described({"heads": [{}] * 100_000})) <= 6
+    assert described({"tails": [1] * 100_000}) == [("tails",)]
+
+
+def test_what_is_within_the_limits_is_not_cut() -> None:
+    cats = [{"type": "a.cat", "name": f"cat {number}"} for number in range(2)]
+    taken = Crowd.model_validate({"heads": cats, "tails": [1, 2, 3], "free": list(range(1000))})
+    assert taken.model_dump() == {"heads": cats, "tails": [1, 2, 3], "free": list(range(1000))}
+    assert Crowd.most_items == {"heads": 2, "tails": 3}
+
+
+def test_the_text_is_the_same_as_without_cutting() -> None:
+    for count in (3, 100_000):
+        with pytest.raises(InvalidRequest) as caught:
+            check(Crowd, {"heads": [{"type": "a.cat", "name": "Tom"}] * count}, Dialect())
+        assert caught.value.message == "heads: must contain at most 2 items"
