@@ -299,6 +299,9 @@ NOT_WITH_THE_CHANGE = {
     "count_tokens": "refused",
     "archive_thread": "never succeeds",
     "validate_credential": "changes nothing of its own; kept after it",
+    "reveal_token": "changes nothing",
+    "create_enrollment_url": "refused",
+    "create_action_url": "refused",
 }
 
 
