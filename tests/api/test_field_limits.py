@@ -289,16 +289,19 @@ def test_an_organization_has_32_webhooks(
     http: httpx.Client, world: World, untouched: Untouched
 ) -> None:
     path = f"{ROOT}/webhooks"
-    before = http.get(path, params={"limit": 100}, headers=WEBHOOKS).json()["data"]
-    for endpoint in before:
-        assert http.delete(f"{path}/{endpoint['id']}", headers=WEBHOOKS).status_code == 200
+    there = len(http.get(path, params={"limit": 100}, headers=WEBHOOKS).json()["data"])
     body = {"url": HOOK, "enabled_events": ["agent.created"]}
 
     def add() -> httpx.Response:
         return http.post(path, json=body, headers=WEBHOOKS)
 
-    assert {add().status_code for _ in range(32)} == {200}
+    made = [add() for _ in range(32 - there)]
+    assert {answer.status_code for answer in made} <= {200}
     refused(untouched.by(add), 400, "an organization can have at most 32 webhook endpoints")
+    # Other tests want some, too.
+    for answer in made:
+        gone = http.delete(f"{path}/{answer.json()['id']}", headers=WEBHOOKS)
+        assert gone.status_code == 200
 
 
 def test_a_server_has_1000_schedules(
