@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from freehold.core.events import Json
-from freehold.core.state import SessionState
-from freehold.store import codec, session_resources
-from freehold.store.keyset import Key, keyset
+from freehold.core.state import SessionState, Status
+from freehold.store import codec, keyset, session_resources
+from freehold.store.keyset import EVER, Key, Span
 from freehold.store.tables import sessions
 from freehold.store.units import ReadSession, WriteSession
 
@@ -85,10 +85,7 @@ class Filter:
     agent_version: int | None = None
     statuses: Sequence[str] | None = None
     include_archived: bool = False
-    created_gt: datetime | None = None
-    created_gte: datetime | None = None
-    created_lt: datetime | None = None
-    created_lte: datetime | None = None
+    within: Span = EVER
     memory_store_id: str | None = None
     deployment_id: str | None = None
 
@@ -161,11 +158,50 @@ async def page(
     limit: int,
 ) -> Sequence[SessionRow]:
     """At most ``limit`` sessions by time of creation, those beyond ``after``."""
-    statement = sa.select(*_SHOWN).where(
+    statement = page_statement(
+        workspace_id, matching, after=after, descending=descending, limit=limit
+    )
+    return [_session(row) for row in await session.all(statement)]
+
+
+def page_statement(
+    workspace_id: str, matching: Filter, *, after: Key | None, descending: bool, limit: int
+) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+    """The query of :func:`page`."""
+    mine = sa.select(*_SHOWN).where(
         _S.workspace_id == workspace_id, _S.deleted_at.is_(None), *_conditions(matching)
     )
-    statement = keyset(statement, _S.created_at, _S.id, after, descending=descending)
-    return [_session(row) for row in await session.all(statement.limit(limit))]
+    statuses = _statuses(matching)
+    if matching.memory_store_id is not None:
+        # In the order of the store's resources, which are as old as their sessions.
+        resources = session_resources.OF_STORES
+        mine = mine.join(resources, resources.c.session_id == _S.id).where(
+            resources.c.memory_store_id == matching.memory_store_id, _S.status.in_(statuses)
+        )
+        if not matching.include_archived:
+            mine = mine.where(_S.archived_at.is_(None))
+        created_at, id_ = resources.c.created_at, resources.c.session_id
+        shelves = [mine]
+    else:
+        created_at, id_ = _S.created_at, _S.id
+        shelves = [
+            shelf
+            for status in statuses
+            for shelf in keyset.shelves(
+                mine.where(_S.status == status),
+                _S.archived_at,
+                include_archived=matching.include_archived,
+            )
+        ]
+    return keyset.merged(
+        shelves,
+        created_at,
+        id_,
+        after,
+        descending=descending,
+        within=matching.within,
+        limit=limit,
+    )
 
 
 def _conditions(matching: Filter) -> list[sa.ColumnElement[bool]]:
@@ -174,25 +210,16 @@ def _conditions(matching: Filter) -> list[sa.ColumnElement[bool]]:
         conditions.append(_S.agent_id == matching.agent_id)
         if matching.agent_version is not None:
             conditions.append(_S.agent_version == matching.agent_version)
-    if matching.memory_store_id is not None:
-        conditions.append(_S.id.in_(session_resources.with_store(matching.memory_store_id)))
     if matching.deployment_id is not None:
         conditions.append(_S.deployment_id == matching.deployment_id)
-    if not matching.include_archived:
-        conditions.append(_S.archived_at.is_(None))
-    if matching.statuses:
-        conditions.append(_S.status.in_(sorted(set(matching.statuses))))
-    elif not matching.include_archived:
-        conditions.append(_S.status != "terminated")
-    if matching.created_gt is not None:
-        conditions.append(_S.created_at > matching.created_gt)
-    if matching.created_gte is not None:
-        conditions.append(_S.created_at >= matching.created_gte)
-    if matching.created_lt is not None:
-        conditions.append(_S.created_at < matching.created_lt)
-    if matching.created_lte is not None:
-        conditions.append(_S.created_at <= matching.created_lte)
     return conditions
+
+
+def _statuses(matching: Filter) -> list[str]:
+    if matching.statuses:
+        return sorted(set(matching.statuses))
+    over = () if matching.include_archived else ("terminated",)
+    return [status for status in get_args(Status) if status not in over]
 
 
 async def update(tx: WriteSession, session: SessionRow) -> None:
