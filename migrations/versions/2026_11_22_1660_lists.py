@@ -42,11 +42,11 @@ _SHELVES = (
     ("deployment_runs", _RUNS, ("workspace_id",)),
     ("deployment_runs", _RUNS, ("deployment_id",)),
 )
-_WHOLE = (
-    ("memory_versions", ("memory_store_id", "operation")),
-    ("memory_versions", ("memory_id", "operation")),
-    ("memory_versions", ("memory_store_id", "created_by_id", "operation")),
-)
+_VERSIONS = {
+    "ix_memory_versions_memory_store_id_operation_created_at_id": ("memory_store_id", "operation"),
+    "ix_memory_versions_memory_id_operation_created_at_id": ("memory_id", "operation"),
+    "ix_memory_versions_author": ("memory_store_id", "created_by_id", "operation"),
+}
 _REPLACED = (
     ("agents", ("workspace_id",)),
     ("environments", ("workspace_id",)),
@@ -79,9 +79,8 @@ def upgrade() -> None:
     for table, columns in _REPLACED:
         op.drop_index(f"ix_{table}_{'_'.join(columns)}_created_at_id", table)
     op.drop_index("ix_sessions_deployment_id", "sessions")
-    for table, columns in _WHOLE:
-        name = f"ix_{table}_{'_'.join(columns)}_created_at_id"
-        op.create_index(name, table, [*columns, "created_at", "id"])
+    for name, columns in _VERSIONS.items():
+        op.create_index(name, "memory_versions", [*columns, "created_at", "id"])
     for table, parts, columns in _SHELVES:
         for part, where in parts.items():
             name = f"ix_{table}_{part}_{'_'.join(columns)}"
@@ -100,8 +99,8 @@ def downgrade() -> None:
     for table, parts, columns in _SHELVES:
         for part in parts:
             op.drop_index(f"ix_{table}_{part}_{'_'.join(columns)}", table)
-    for table, columns in _WHOLE:
-        op.drop_index(f"ix_{table}_{'_'.join(columns)}_created_at_id", table)
+    for name in _VERSIONS:
+        op.drop_index(name, "memory_versions")
     _partial(
         "ix_sessions_deployment_id",
         "sessions",

@@ -81,7 +81,7 @@ async def page(
     within: Span = EVER,
 ) -> Sequence[AgentRow]:
     """Newest versions of at most ``limit`` agents, newest agent first."""
-    statement = merged(
+    found = merged(
         shelves(
             sa.select(agents).where(_A.workspace_id == workspace_id),
             _A.archived_at,
@@ -94,7 +94,7 @@ async def page(
         within=within,
         limit=limit,
     )
-    return [_agent(row) for row in await session.all(statement)]
+    return [_agent(row) for row in await session.page(found)]
 
 
 async def page_versions(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
-from freehold.store.keyset import EVER, Key, Span, merged
+from freehold.store.keyset import EVER, Key, Page, Span, merged
 from freehold.store.tables import deployment_runs
 from freehold.store.units import ReadSession, WriteSession
 
@@ -74,13 +73,11 @@ async def page(
     session: ReadSession, workspace_id: str, matching: Filter, *, after: Key | None, limit: int
 ) -> Sequence[RunRow]:
     """At most ``limit`` runs, newest first."""
-    statement = page_statement(workspace_id, matching, after=after, limit=limit)
-    return [_run(row) for row in await session.all(statement)]
+    found = page_of(workspace_id, matching, after=after, limit=limit)
+    return [_run(row) for row in await session.page(found)]
 
 
-def page_statement(
-    workspace_id: str, matching: Filter, *, after: Key | None, limit: int
-) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+def page_of(workspace_id: str, matching: Filter, *, after: Key | None, limit: int) -> Page:
     """The query of :func:`page`."""
     mine = sa.select(deployment_runs).where(_R.workspace_id == workspace_id)
     if matching.deployment_id is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
@@ -13,7 +12,7 @@ from sqlalchemy.engine import RowMapping
 from freehold.core import times
 from freehold.core.events import Json
 from freehold.store.database import Database
-from freehold.store.keyset import EVER, Key, Span, merged
+from freehold.store.keyset import EVER, Key, Page, Span, merged
 from freehold.store.resealing import reseal
 from freehold.store.sealing import Sealer
 from freehold.store.tables import deployments
@@ -93,7 +92,7 @@ async def page(
     within: Span = EVER,
 ) -> Sequence[DeploymentRow]:
     """At most ``limit`` deployments, newest first."""
-    statement = page_statement(
+    found = page_of(
         workspace_id,
         after=after,
         limit=limit,
@@ -102,10 +101,10 @@ async def page(
         include_archived=include_archived,
         within=within,
     )
-    return [_deployment(row) for row in await session.all(statement)]
+    return [_deployment(row) for row in await session.page(found)]
 
 
-def page_statement(
+def page_of(
     workspace_id: str,
     *,
     after: Key | None,
@@ -114,7 +113,7 @@ def page_statement(
     status: str | None = None,
     include_archived: bool = False,
     within: Span = EVER,
-) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+) -> Page:
     """The query of :func:`page`."""
     mine = sa.select(deployments).where(_D.workspace_id == workspace_id)
     if agent_id is not None:

@@ -60,7 +60,7 @@ async def page(
     include_archived: bool,
 ) -> Sequence[EnvironmentRow]:
     """At most ``limit`` environments, newest first."""
-    statement = merged(
+    found = merged(
         shelves(
             sa.select(environments).where(_E.workspace_id == workspace_id),
             _E.archived_at,
@@ -72,7 +72,7 @@ async def page(
         descending=True,
         limit=limit,
     )
-    return [_environment(row) for row in await session.all(statement)]
+    return [_environment(row) for row in await session.page(found)]
 
 
 async def update(tx: WriteSession, environment: EnvironmentRow) -> None:

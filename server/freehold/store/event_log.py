@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
 
 from freehold.core import times
 from freehold.core.events import Record
@@ -16,7 +17,7 @@ from freehold.core.state import SessionState
 from freehold.ports.log import SessionSpec
 from freehold.store import codec, session_resources
 from freehold.store.database import Database, ReadSession, WriteSession
-from freehold.store.keyset import EVER, Span, in_order
+from freehold.store.keyset import EVER, Page, Span
 from freehold.store.tables import (
     session_events,
     session_placeholders,
@@ -228,13 +229,14 @@ class EventReader:
             below.append(await self._first_at(session, session_id, processed.lt))
         if processed.lte is not None:
             below.append(await self._first_at(session, session_id, processed.lte, later=True))
-        statement = page_statement(
+        page = page_of(
             after_seq=max(above, default=None),
             before_seq=min(below, default=None),
             descending=descending,
             types=types,
-        ).limit(limit)
-        return await _public(session, statement, {"of_session": session_id})
+            limit=limit,
+        )
+        return _public(await session.page(page, {"of_session": session_id}))
 
     async def _first_at(
         self, session: ReadSession, session_id: str, moment: datetime, *, later: bool = False
@@ -256,7 +258,7 @@ class EventReader:
         the call; the stream's cursor may move to that head, past private records.
         """
         parameters = {"of_session": session_id, "after": after_seq, "at_most": limit}
-        return await _public(session, _SINCE, parameters)
+        return _public(await session.all(_SINCE, parameters))
 
     async def latest_seq(self, session: ReadSession, session_id: str) -> int | None:
         """Where the log ends, private records counted; ``None`` if there is no such session."""
@@ -271,31 +273,25 @@ class EventReader:
         return None if seq is None else int(seq)
 
 
-def page_statement(
+def page_of(
     *,
     after_seq: int | None = None,
     before_seq: int | None = None,
     descending: bool = False,
     types: Sequence[str] | None = None,
-) -> sa.Select[Any] | sa.CompoundSelect[Any]:
-    """The query of :meth:`EventReader.page` without its limit; ``of_session`` is its parameter."""
+    limit: int,
+) -> Page:
+    """The query of :meth:`EventReader.page`; ``of_session`` is its parameter."""
     statement = _PUBLIC
     if after_seq is not None:
         statement = statement.where(_E.seq > after_seq)
     if before_seq is not None:
         statement = statement.where(_E.seq < before_seq)
-    kinds = None if types is None else list(dict.fromkeys(types))
-    if kinds is not None and len(kinds) > 1:
-        return in_order(
-            [statement.where(_E.type == kind) for kind in kinds], ("seq",), descending=descending
-        )
-    if kinds is not None:
-        statement = statement.where(_E.type == kinds[0])
-    return statement.order_by(_E.seq.desc() if descending else _E.seq.asc())
+    shelves = [statement]
+    if types is not None:
+        shelves = [statement.where(_E.type == kind) for kind in dict.fromkeys(types)]
+    return Page(shelves, (_E.seq,), descending, limit)
 
 
-async def _public(
-    session: ReadSession, statement: sa.Executable, parameters: dict[str, Any]
-) -> list[PublicEvent]:
-    rows = await session.all(statement, parameters)
+def _public(rows: Sequence[RowMapping]) -> list[PublicEvent]:
     return [PublicEvent(row["seq"], row["id"], row["type"], row["body"].encode()) for row in rows]

@@ -8,7 +8,7 @@ them at its place. Whatever statistics a database has of its tables, it finds no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -61,6 +61,35 @@ def keyset(
     return statement.order_by(created_at.asc(), id_.asc())
 
 
+@dataclass(frozen=True)
+class Page:
+    """The first ``limit`` rows of some shelves together, which have no rows in common."""
+
+    shelves: Sequence[sa.Select[Any]]
+    by: Sequence[sa.ColumnElement[Any]]
+    """The columns that sort."""
+    descending: bool
+    limit: int
+
+    def statement(self, dialect: sa.Dialect) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+        """The query, which merges the shelves and sorts nothing."""
+        if len(self.shelves) == 1:
+            return self._first_of(self.shelves[0])
+        # SQLite merges what it finds in order, and takes no limits in parts. PostgreSQL merges
+        # what is said to be in order, and reads no more of a part than it is told.
+        parts = self.shelves
+        if dialect.name != "sqlite":
+            parts = [self._first_of(shelf) for shelf in self.shelves]
+        by: list[sa.ColumnElement[Any]] = [sa.column(column.name) for column in self.by]
+        return sa.union_all(*parts).order_by(*self._order(by)).limit(self.limit)
+
+    def _first_of(self, shelf: sa.Select[Any]) -> sa.Select[Any]:
+        return shelf.order_by(*self._order(self.by)).limit(self.limit)
+
+    def _order(self, by: Sequence[sa.ColumnElement[Any]]) -> list[sa.ColumnElement[Any]]:
+        return [column.desc() if self.descending else column.asc() for column in by]
+
+
 def merged(
     shelves: Sequence[sa.Select[Any]],
     created_at: sa.ColumnElement[datetime],
@@ -70,17 +99,12 @@ def merged(
     descending: bool,
     within: Span = EVER,
     limit: int,
-) -> sa.Select[Any] | sa.CompoundSelect[Any]:
-    """At most ``limit`` rows of all shelves, which have none in common, as :func:`keyset`."""
-    if len(shelves) == 1:
-        (only,) = shelves
-        return keyset(only, created_at, id_, after, descending=descending, within=within).limit(
-            limit
-        )
+) -> Page:
+    """At most ``limit`` rows of all shelves: those beyond ``after`` and within a span."""
     bounded = [
         _bounded(shelf, created_at, id_, after, within, descending=descending) for shelf in shelves
     ]
-    return in_order(bounded, ("created_at", "id"), descending=descending).limit(limit)
+    return Page(bounded, (created_at, id_), descending, limit)
 
 
 def shelves(
@@ -89,16 +113,6 @@ def shelves(
     """Those of what is not archived, and of what is."""
     live = statement.where(archived_at.is_(None))
     return [live, statement.where(archived_at.is_not(None))] if include_archived else [live]
-
-
-def in_order(
-    shelves: Sequence[sa.Select[Any]], columns: Sequence[str], *, descending: bool
-) -> sa.CompoundSelect[Any]:
-    """All shelves as one list, by these of their columns. Databases merge, and do not sort."""
-    by: Callable[[sa.ColumnElement[Any]], sa.UnaryExpression[Any]] = (
-        sa.desc if descending else sa.asc
-    )
-    return sa.union_all(*shelves).order_by(*(by(sa.column(name)) for name in columns))
 
 
 def _bounded(

@@ -59,7 +59,7 @@ async def page(
     within: Span = EVER,
 ) -> Sequence[MemoryStoreRow]:
     """At most ``limit`` stores, newest first."""
-    statement = merged(
+    found = merged(
         shelves(
             sa.select(memory_stores).where(_S.workspace_id == workspace_id),
             _S.archived_at,
@@ -72,7 +72,7 @@ async def page(
         within=within,
         limit=limit,
     )
-    return [_store(row) for row in await session.all(statement)]
+    return [_store(row) for row in await session.page(found)]
 
 
 async def update(tx: WriteSession, store: MemoryStoreRow) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from freehold.ports.memory import Actor, ActorType
-from freehold.store.keyset import EVER, Key, Span, merged
+from freehold.store.keyset import EVER, Key, Page, Span, merged
 from freehold.store.tables import memory_versions
 from freehold.store.units import ReadSession, WriteSession
 
@@ -99,13 +99,11 @@ async def page(
     limit: int,
 ) -> Sequence[VersionRow]:
     """At most ``limit`` versions, newest first."""
-    statement = page_statement(memory_store_id, matching, after=after, limit=limit)
-    return [_version(row) for row in await session.all(statement)]
+    found = page_of(memory_store_id, matching, after=after, limit=limit)
+    return [_version(row) for row in await session.page(found)]
 
 
-def page_statement(
-    memory_store_id: str, matching: Matching, *, after: Key | None, limit: int
-) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+def page_of(memory_store_id: str, matching: Matching, *, after: Key | None, limit: int) -> Page:
     """The query of :func:`page`."""
     mine = sa.select(memory_versions).where(_V.memory_store_id == memory_store_id)
     if matching.memory_id is not None:

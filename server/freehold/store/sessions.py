@@ -17,7 +17,7 @@ from sqlalchemy.engine import RowMapping
 from freehold.core.events import Json
 from freehold.core.state import SessionState, Status
 from freehold.store import codec, keyset, session_resources
-from freehold.store.keyset import EVER, Key, Span
+from freehold.store.keyset import EVER, Key, Page, Span
 from freehold.store.tables import sessions
 from freehold.store.units import ReadSession, WriteSession
 
@@ -158,15 +158,13 @@ async def page(
     limit: int,
 ) -> Sequence[SessionRow]:
     """At most ``limit`` sessions by time of creation, those beyond ``after``."""
-    statement = page_statement(
-        workspace_id, matching, after=after, descending=descending, limit=limit
-    )
-    return [_session(row) for row in await session.all(statement)]
+    found = page_of(workspace_id, matching, after=after, descending=descending, limit=limit)
+    return [_session(row) for row in await session.page(found)]
 
 
-def page_statement(
+def page_of(
     workspace_id: str, matching: Filter, *, after: Key | None, descending: bool, limit: int
-) -> sa.Select[Any] | sa.CompoundSelect[Any]:
+) -> Page:
     """The query of :func:`page`."""
     mine = sa.select(*_SHOWN).where(
         _S.workspace_id == workspace_id, _S.deleted_at.is_(None), *_conditions(matching)

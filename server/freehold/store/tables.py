@@ -334,7 +334,14 @@ memory_versions = sa.Table(
     sa.Column("redacted_at", Moment),
     sa.Index(None, "memory_store_id", "operation", "created_at", "id"),
     sa.Index(None, "memory_id", "operation", "created_at", "id"),
-    sa.Index(None, "memory_store_id", "created_by_id", "operation", "created_at", "id"),
+    sa.Index(
+        "ix_memory_versions_author",
+        "memory_store_id",
+        "created_by_id",
+        "operation",
+        "created_at",
+        "id",
+    ),
 )
 
 skills = sa.Table(

@@ -54,7 +54,7 @@ async def page(
     include_archived: bool,
 ) -> Sequence[VaultRow]:
     """At most ``limit`` vaults, newest first."""
-    statement = merged(
+    found = merged(
         shelves(
             sa.select(vaults).where(_V.workspace_id == workspace_id),
             _V.archived_at,
@@ -66,7 +66,7 @@ async def page(
         descending=True,
         limit=limit,
     )
-    return [_vault(row) for row in await session.all(statement)]
+    return [_vault(row) for row in await session.page(found)]
 
 
 async def update(tx: WriteSession, vault: VaultRow) -> None:
