@@ -166,35 +166,29 @@ def page_of(
     workspace_id: str, matching: Filter, *, after: Key | None, descending: bool, limit: int
 ) -> Page:
     """The query of :func:`page`."""
-    mine = sa.select(*_SHOWN).where(
-        _S.workspace_id == workspace_id, _S.deleted_at.is_(None), *_conditions(matching)
-    )
-    statuses = _statuses(matching)
     if matching.memory_store_id is not None:
-        # In the order of the store's resources, which are as old as their sessions.
-        resources = session_resources.OF_STORES
-        mine = mine.join(resources, resources.c.session_id == _S.id).where(
-            resources.c.memory_store_id == matching.memory_store_id, _S.status.in_(statuses)
+        return _of_store(
+            workspace_id,
+            matching.memory_store_id,
+            matching,
+            after=after,
+            descending=descending,
+            limit=limit,
         )
-        if not matching.include_archived:
-            mine = mine.where(_S.archived_at.is_(None))
-        created_at, id_ = resources.c.created_at, resources.c.session_id
-        shelves = [mine]
-    else:
-        created_at, id_ = _S.created_at, _S.id
-        shelves = [
-            shelf
-            for status in statuses
-            for shelf in keyset.shelves(
-                mine.where(_S.status == status),
-                _S.archived_at,
-                include_archived=matching.include_archived,
-            )
-        ]
+    mine = sa.select(*_SHOWN).where(_S.deleted_at.is_(None), *_conditions(workspace_id, matching))
+    shelves = [
+        shelf
+        for status in _statuses(matching)
+        for shelf in keyset.shelves(
+            mine.where(_S.status == status),
+            _S.archived_at,
+            include_archived=matching.include_archived,
+        )
+    ]
     return keyset.merged(
         shelves,
-        created_at,
-        id_,
+        _S.created_at,
+        _S.id,
         after,
         descending=descending,
         within=matching.within,
@@ -202,15 +196,59 @@ def page_of(
     )
 
 
-def _conditions(matching: Filter) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
-    if matching.agent_id is not None:
-        conditions.append(_S.agent_id == matching.agent_id)
-        if matching.agent_version is not None:
-            conditions.append(_S.agent_version == matching.agent_version)
-    if matching.deployment_id is not None:
-        conditions.append(_S.deployment_id == matching.deployment_id)
-    return conditions
+def _of_store(
+    workspace_id: str,
+    memory_store_id: str,
+    matching: Filter,
+    *,
+    after: Key | None,
+    descending: bool,
+    limit: int,
+) -> Page:
+    """The sessions that have a memory store, in the order of the store's own rows."""
+    rows = session_resources.OF_STORES.c
+    mine = (
+        sa.select(*_SHOWN)
+        .join(session_resources.OF_STORES, rows.session_id == _S.id)
+        .where(
+            rows.memory_store_id == memory_store_id,
+            _S.deleted_at.is_(None),
+            *_conditions(workspace_id, matching, walked=True),
+            _walked(_S.status).in_(_statuses(matching)),
+        )
+    )
+    if not matching.include_archived:
+        mine = mine.where(_S.archived_at.is_(None))
+    return keyset.merged(
+        [mine],
+        rows.created_at,
+        rows.session_id,
+        after,
+        descending=descending,
+        within=matching.within,
+        limit=limit,
+    )
+
+
+def _conditions(
+    workspace_id: str, matching: Filter, *, walked: bool = False
+) -> list[sa.ColumnElement[bool]]:
+    wanted = {
+        _S.workspace_id: workspace_id,
+        _S.agent_id: matching.agent_id,
+        _S.agent_version: matching.agent_version if matching.agent_id is not None else None,
+        _S.deployment_id: matching.deployment_id,
+    }
+    return [
+        (_walked(column) if walked else column) == value
+        for column, value in wanted.items()
+        if value is not None
+    ]
+
+
+def _walked(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
+    """The column, but so that no index of it is of use: others are to lead to the rows."""
+    return sa.func.nullif(column, sa.literal(-1 if column.type.python_type is int else ""))
 
 
 def _statuses(matching: Filter) -> list[str]:
