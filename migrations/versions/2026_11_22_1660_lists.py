@@ -79,6 +79,18 @@ def upgrade() -> None:
     for table, columns in _REPLACED:
         op.drop_index(f"ix_{table}_{'_'.join(columns)}_created_at_id", table)
     op.drop_index("ix_sessions_deployment_id", "sessions")
+    # An index of runs that no schedule began would seem to be a way to them.
+    with op.batch_alter_table("deployment_runs") as batch:
+        batch.drop_constraint("uq_deployment_runs_deployment_id_scheduled_at", type_="unique")
+    scheduled = sa.text("scheduled_at IS NOT NULL")
+    op.create_index(
+        "uq_deployment_runs_scheduled",
+        "deployment_runs",
+        ["deployment_id", "scheduled_at"],
+        unique=True,
+        sqlite_where=scheduled,
+        postgresql_where=scheduled,
+    )
     for name, columns in _VERSIONS.items():
         op.create_index(name, "memory_versions", [*columns, "created_at", "id"])
     for table, parts, columns in _SHELVES:
@@ -101,6 +113,11 @@ def downgrade() -> None:
             op.drop_index(f"ix_{table}_{part}_{'_'.join(columns)}", table)
     for name in _VERSIONS:
         op.drop_index(name, "memory_versions")
+    op.drop_index("uq_deployment_runs_scheduled", "deployment_runs")
+    with op.batch_alter_table("deployment_runs") as batch:
+        batch.create_unique_constraint(
+            "uq_deployment_runs_deployment_id_scheduled_at", ["deployment_id", "scheduled_at"]
+        )
     _partial(
         "ix_sessions_deployment_id",
         "sessions",

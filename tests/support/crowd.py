@@ -72,6 +72,7 @@ class Scene:
     other_deployment: str
     run: str
     workspace: str
+    webhook: str
 
 
 class Crowd:
@@ -321,6 +322,9 @@ class Crowd:
             created_at=_AGES, archived_at=_ARCHIVED,
         )  # fmt: skip
 
+    def webhooks(self, scene: Scene, first: int, count: int) -> None:
+        self.copy(tables.webhook_endpoints, scene.webhook, first, count, **_made("whep"))
+
 
 _NUMBERS = (
     "WITH RECURSIVE numbers(i) AS (SELECT CAST(:first AS BIGINT) UNION ALL"
@@ -377,6 +381,9 @@ def stage(sdk: Anthropic, crowd: Crowd) -> Scene:
     deployment, other_deployment = (beta.deployments.create(**given).id for _ in range(2))
     run = beta.deployments.run(deployment).id
     workspace = beta.organization.workspaces.create(name="crowd").id
+    webhook = beta.organization.webhooks.create(
+        url="https://example.com/hook", enabled_events=["external_key.failed"]
+    ).id
     resources = crowd.rows(
         tables.session_resources, tables.session_resources.c.session_id == session
     )
@@ -405,4 +412,5 @@ def stage(sdk: Anthropic, crowd: Crowd) -> Scene:
         other_deployment=other_deployment,
         run=run,
         workspace=workspace,
+        webhook=webhook,
     )

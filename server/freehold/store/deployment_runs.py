@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
-from freehold.store.keyset import EVER, Key, Page, Span, merged
+from freehold.store.keyset import EVER, Key, Page, Span, checked, merged
 from freehold.store.tables import deployment_runs
 from freehold.store.units import ReadSession, WriteSession
 
@@ -79,7 +79,9 @@ async def page(
 
 def page_of(workspace_id: str, matching: Filter, *, after: Key | None, limit: int) -> Page:
     """The query of :func:`page`."""
-    mine = sa.select(deployment_runs).where(_R.workspace_id == workspace_id)
+    here = _R.workspace_id == workspace_id
+    whole = matching.deployment_id is None
+    mine = sa.select(deployment_runs).where(here if whole else checked(here))
     if matching.deployment_id is not None:
         mine = mine.where(_R.deployment_id == matching.deployment_id)
     triggers = {"manual": _R.scheduled_at.is_(None), "schedule": _R.scheduled_at.is_not(None)}

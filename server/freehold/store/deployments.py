@@ -12,7 +12,7 @@ from sqlalchemy.engine import RowMapping
 from freehold.core import times
 from freehold.core.events import Json
 from freehold.store.database import Database
-from freehold.store.keyset import EVER, Key, Page, Span, merged
+from freehold.store.keyset import EVER, Key, Page, Span, checked, merged
 from freehold.store.resealing import reseal
 from freehold.store.sealing import Sealer
 from freehold.store.tables import deployments
@@ -115,7 +115,8 @@ def page_of(
     within: Span = EVER,
 ) -> Page:
     """The query of :func:`page`."""
-    mine = sa.select(deployments).where(_D.workspace_id == workspace_id)
+    here = _D.workspace_id == workspace_id
+    mine = sa.select(deployments).where(here if agent_id is None else checked(here))
     if agent_id is not None:
         mine = mine.where(_D.agent_id == agent_id)
     live = mine.where(_D.archived_at.is_(None))

@@ -107,6 +107,11 @@ def merged(
     return Page(bounded, (created_at, id_), descending, limit)
 
 
+def checked(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
+    """The condition, but no way to rows: for what is narrower than it, and to be read instead."""
+    return sa.case((condition, sa.true()), else_=sa.false())
+
+
 def shelves(
     statement: sa.Select[Any], archived_at: sa.ColumnElement[Any], *, include_archived: bool
 ) -> list[sa.Select[Any]]:

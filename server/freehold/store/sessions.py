@@ -158,24 +158,21 @@ async def page(
     limit: int,
 ) -> Sequence[SessionRow]:
     """At most ``limit`` sessions by time of creation, those beyond ``after``."""
-    found = page_of(workspace_id, matching, after=after, descending=descending, limit=limit)
-    return [_session(row) for row in await session.page(found)]
+    if matching.memory_store_id is None:
+        found = page_of(workspace_id, matching, after=after, descending=descending, limit=limit)
+        return [_session(row) for row in await session.page(found)]
+    found = page_of_store(workspace_id, matching, after=after, descending=descending, limit=limit)
+    ids = [row["session_id"] for row in await session.page(found)]
+    rows = await session.all(sa.select(*_SHOWN).where(_S.id.in_(ids)))
+    by_id = {row["id"]: _session(row) for row in rows}
+    return [by_id[one] for one in ids]
 
 
 def page_of(
     workspace_id: str, matching: Filter, *, after: Key | None, descending: bool, limit: int
 ) -> Page:
-    """The query of :func:`page`."""
-    if matching.memory_store_id is not None:
-        return _of_store(
-            workspace_id,
-            matching.memory_store_id,
-            matching,
-            after=after,
-            descending=descending,
-            limit=limit,
-        )
-    mine = sa.select(*_SHOWN).where(_S.deleted_at.is_(None), *_conditions(workspace_id, matching))
+    """The query of :func:`page`, unless a memory store is named."""
+    mine = sa.select(*_SHOWN).where(*_conditions(workspace_id, matching))
     shelves = [
         shelf
         for status in _statuses(matching)
@@ -196,29 +193,22 @@ def page_of(
     )
 
 
-def _of_store(
-    workspace_id: str,
-    memory_store_id: str,
-    matching: Filter,
-    *,
-    after: Key | None,
-    descending: bool,
-    limit: int,
+def page_of_store(
+    workspace_id: str, matching: Filter, *, after: Key | None, descending: bool, limit: int
 ) -> Page:
-    """The sessions that have a memory store, in the order of the store's own rows."""
+    """The ids of the sessions on a page of those that have a memory store.
+
+    In the order of the store's own rows; each session is looked at when its turn has come.
+    """
     rows = session_resources.OF_STORES.c
-    mine = (
-        sa.select(*_SHOWN)
-        .join(session_resources.OF_STORES, rows.session_id == _S.id)
-        .where(
-            rows.memory_store_id == memory_store_id,
-            _S.deleted_at.is_(None),
-            *_conditions(workspace_id, matching, walked=True),
-            _walked(_S.status).in_(_statuses(matching)),
-        )
-    )
+    wanted = [*_conditions(workspace_id, matching), _S.status.in_(_statuses(matching))]
     if not matching.include_archived:
-        mine = mine.where(_S.archived_at.is_(None))
+        wanted.append(_S.archived_at.is_(None))
+    # Not a join, nor what databases make one of: they would rather start at the sessions.
+    listed = sa.select(sa.and_(*wanted)).where(_S.id == rows.session_id).scalar_subquery()
+    mine = sa.select(rows.session_id).where(
+        rows.memory_store_id == matching.memory_store_id, listed
+    )
     return keyset.merged(
         [mine],
         rows.created_at,
@@ -230,25 +220,17 @@ def _of_store(
     )
 
 
-def _conditions(
-    workspace_id: str, matching: Filter, *, walked: bool = False
-) -> list[sa.ColumnElement[bool]]:
-    wanted = {
-        _S.workspace_id: workspace_id,
-        _S.agent_id: matching.agent_id,
-        _S.agent_version: matching.agent_version if matching.agent_id is not None else None,
-        _S.deployment_id: matching.deployment_id,
-    }
-    return [
-        (_walked(column) if walked else column) == value
-        for column, value in wanted.items()
-        if value is not None
-    ]
-
-
-def _walked(column: sa.ColumnElement[Any]) -> sa.ColumnElement[Any]:
-    """The column, but so that no index of it is of use: others are to lead to the rows."""
-    return sa.func.nullif(column, sa.literal(-1 if column.type.python_type is int else ""))
+def _conditions(workspace_id: str, matching: Filter) -> list[sa.ColumnElement[bool]]:
+    here = _S.workspace_id == workspace_id
+    narrower = matching.agent_id is not None or matching.deployment_id is not None
+    conditions = [keyset.checked(here) if narrower else here, _S.deleted_at.is_(None)]
+    if matching.agent_id is not None:
+        conditions.append(_S.agent_id == matching.agent_id)
+        if matching.agent_version is not None:
+            conditions.append(_S.agent_version == matching.agent_version)
+    if matching.deployment_id is not None:
+        conditions.append(_S.deployment_id == matching.deployment_id)
+    return conditions
 
 
 def _statuses(matching: Filter) -> list[str]:

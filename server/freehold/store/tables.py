@@ -620,7 +620,14 @@ deployment_runs = sa.Table(
     sa.Column("error_message", sa.Text),
     sa.Column("created_at", Moment, nullable=False),
     # Of an occurrence there is one run, however many servers look at the clock.
-    sa.UniqueConstraint("deployment_id", "scheduled_at"),
+    sa.Index(
+        "uq_deployment_runs_scheduled",
+        "deployment_id",
+        "scheduled_at",
+        unique=True,
+        sqlite_where=sa.text("scheduled_at IS NOT NULL"),
+        postgresql_where=sa.text("scheduled_at IS NOT NULL"),
+    ),
     *_shelves("deployment_runs", _RUNS, "workspace_id"),
     *_shelves("deployment_runs", _RUNS, "deployment_id"),
 )
