@@ -24,6 +24,7 @@ from anthropic import Anthropic
 
 from freehold.core import limits, times
 from freehold.store import tables
+from tests.api.test_keys import Issuer
 from tests.support.crowd import Crowd, Scene, id_of, moment, stage
 from tests.support.running import BETA, Served, serve
 
@@ -700,6 +701,51 @@ def test_models_both_ways(hall: Hall) -> None:
     for wrong in (0, limits.MODELS_PAGE_MAX + 1):
         with pytest.raises(anthropic.BadRequestError, match="limit"):
             models.list(limit=wrong)
+
+
+def test_keys_both_ways(tmp_path: Path) -> None:
+    """On a server of its own: keys that were issued close it."""
+    folder = tmp_path / "data"
+    with serve(folder, api_keys="configured") as served:
+        key = Issuer(folder).create("--admin", "--name", "boss")
+        crowd = Crowd(str(served.app.state.services.database.url))
+        (boss,) = crowd.rows(tables.api_keys)
+        crowd.keys(boss["id"], FIRST, COUNT)
+        with Anthropic(base_url=served.url, api_key=key, max_retries=0) as sdk:
+            list_keys = sdk.beta.organization.api_keys.list
+            table = tables.api_keys
+            rows = sorted(crowd.rows(table), key=_by_time, reverse=True)
+            past, workspaces = at(COUNT), {row["workspace_id"] for row in rows}
+            for status, workspace in itertools.product(
+                (None, "active", "inactive", "archived", "expired"), workspaces
+            ):
+                query: Query = {"limit": PAGE}
+                query |= {} if status is None else {"status": status}
+                query |= {} if workspace is None else {"workspace_id": workspace}
+                expected = [
+                    row["id"]
+                    for row in rows
+                    if status in (None, _key_status(row, past))
+                    and workspace in (None, row["workspace_id"])
+                ]
+                assert [found.id for found in list_keys(**query)] == expected
+                assert expected
+            ids = [row["id"] for row in rows]
+            back: list[str] = []
+            for page in list_keys(limit=PAGE, before_id=ids[-1]).iter_pages():
+                back = [found.id for found in page.data] + back
+            assert back == ids[:-1]
+            for wrong in (0, limits.ORGANIZATION_PAGE_MAX + 1):
+                with pytest.raises(anthropic.BadRequestError, match="limit"):
+                    list_keys(limit=wrong)
+        crowd.close()
+
+
+def _key_status(row: Row, past: datetime) -> str:
+    if row["status"] == "archived":
+        return "archived"
+    expired = row["expires_at"] is not None and row["expires_at"] <= past
+    return "expired" if expired else str(row["status"])
 
 
 def test_there_is_no_other_list(hall: Hall) -> None:

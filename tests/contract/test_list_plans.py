@@ -259,7 +259,8 @@ def _cursors(asked: Asked, get: Any, query: dict[str, Any]) -> list[dict[str, st
 # How the plans of each database are read.
 
 
-def sqlite_faults(connection: sa.Connection, statement: Statement) -> list[str]:
+def sqlite_faults(connection: sa.Connection, statement: Statement, *, few: int) -> list[str]:
+    """``few`` makes no difference here."""
     rows = connection.exec_driver_sql(
         f"EXPLAIN QUERY PLAN {statement.sql}", statement.parameters
     ).all()
@@ -288,22 +289,26 @@ def sqlite_faults(connection: sa.Connection, statement: Statement) -> list[str]:
     return faults
 
 
-def postgres_faults(connection: sa.Connection, statement: Statement) -> list[str]:
+def postgres_faults(connection: sa.Connection, statement: Statement, *, few: int) -> list[str]:
     driver = connection.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)
     with psycopg.ClientCursor(driver) as cursor:
         cursor.execute(f"EXPLAIN (FORMAT JSON) {statement.sql}", statement.parameters)
         (plan,) = cursor.fetchone()
     faults: list[str] = []
-    _walk(plan[0]["Plan"], statement.sql, faults)
+    _walk(plan[0]["Plan"], statement.sql, faults, few=few)
     return faults
 
 
-def _walk(node: Mapping[str, Any], sql: str, faults: list[str]) -> None:
+def _walk(node: Mapping[str, Any], sql: str, faults: list[str], *, few: int) -> None:
+    """``few``: how many rows may be sorted, where the database takes them for no more."""
     kind, table = node["Node Type"], node.get("Relation Name")
+    if kind in ("Sort", "Bitmap Heap Scan") and node["Plan Rows"] <= few:
+        return
     bounded = (
         "memories.folder" in sql  # folders of a store's memories
         or "files.id IN" in sql  # files that were asked for one by one
+        or "sessions.id IN" in sql  # a page of sessions whose ids are known
         or "session_resources.session_id IN" in sql  # resources of a page of sessions
     )
     if table is None and kind in ("Sort", "Incremental Sort", "Hash"):
@@ -319,7 +324,7 @@ def _walk(node: Mapping[str, Any], sql: str, faults: list[str]) -> None:
         if over and not node["Index Name"].startswith("pk_"):
             faults.append(f"{node['Index Name']} passes over {sorted(over)}: {node['Filter']}")
     for child in node.get("Plans", ()):
-        _walk(child, sql, faults)
+        _walk(child, sql, faults, few=few)
 
 
 def _of_small(node: Mapping[str, Any]) -> bool:
@@ -336,13 +341,13 @@ class Planned:
     log: str
     statements: Sequence[Statement]
 
-    def faults(self) -> list[str]:
+    def faults(self, *, few: int) -> list[str]:
         explain = sqlite_faults if self.crowd.engine.dialect.name == "sqlite" else postgres_faults
         with self.crowd.engine.connect() as connection:
             return [
                 f"{fault}\n    {statement.request}\n    {statement.sql}"
                 for statement in self.statements
-                for fault in explain(connection, statement)
+                for fault in explain(connection, statement, few=few)
             ]
 
     def count(self) -> None:
@@ -403,5 +408,7 @@ def test_every_page_is_read_from_where_it_begins(planned: Planned) -> None:
         ("never", planned.forget),
     ):
         how()
-        faults = planned.faults()
+        # PostgreSQL takes a value of which it knows nothing for one of two hundred, so of a table
+        # of this size it sorts what it takes for a handful.
+        faults = planned.faults(few=0 if "few" in counted else FEW)
         assert not faults, f"rows counted {counted}:\n" + "\n".join(faults)

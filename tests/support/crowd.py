@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from anthropic import Anthropic
 
+from freehold.core.workspaces import DEFAULT_WORKSPACE
 from freehold.store import migrate, tables
 
 BASE = 1_767_225_600_000_000
@@ -324,6 +325,23 @@ class Crowd:
 
     def webhooks(self, scene: Scene, first: int, count: int) -> None:
         self.copy(tables.webhook_endpoints, scene.webhook, first, count, **_made("whep"))
+
+    def keys(self, of: str, first: int, count: int) -> None:
+        """Keys that nobody has: half of the default workspace, some expired or no longer good."""
+        self.copy(
+            tables.api_keys,
+            of,
+            first,
+            count,
+            id=_id_of("apikey"),
+            created_at=_AGES,
+            kind="CASE WHEN i % 2 = 0 THEN 'workspace' ELSE p.kind END",
+            workspace_id=f"CASE WHEN i % 2 = 0 THEN '{DEFAULT_WORKSPACE}' ELSE NULL END",
+            lookup="'nobody' || CAST(i AS TEXT)",
+            status="CASE WHEN i % 5 = 0 THEN 'archived' WHEN i % 7 = 0 THEN 'inactive'"
+            " ELSE 'active' END",
+            expires_at=f"CASE WHEN i % 3 = 0 THEN {BASE} ELSE NULL END",
+        )
 
 
 _NUMBERS = (
