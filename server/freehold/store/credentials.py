@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
@@ -86,20 +85,11 @@ async def page(
     include_archived: bool,
 ) -> Sequence[CredentialRow]:
     """At most ``limit`` credentials of a vault, newest first."""
-    statement = page_statement(
-        vault_id, after=after, limit=limit, include_archived=include_archived
-    )
-    return [_credential(row) for row in await session.all(statement)]
-
-
-def page_statement(
-    vault_id: str, *, after: Key | None, limit: int, include_archived: bool
-) -> sa.Select[Any]:
-    """The query of :func:`page`."""
     statement = sa.select(vault_credentials).where(_C.vault_id == vault_id)
     if not include_archived:
         statement = statement.where(_ACTIVE)
-    return keyset(statement, _C.created_at, _C.id, after, descending=True).limit(limit)
+    statement = keyset(statement, _C.created_at, _C.id, after, descending=True).limit(limit)
+    return [_credential(row) for row in await session.all(statement)]
 
 
 async def active(session: ReadSession, vault_id: str) -> Sequence[CredentialRow]:
