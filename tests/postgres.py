@@ -136,6 +136,19 @@ class _Cluster:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def throwaway() -> Iterator[sa.URL]:
+    """URL of an empty database on a server of its own, for measurements."""
+    programs = _programs()
+    if programs is None:
+        raise RuntimeError("no PostgreSQL server programs (apt-get install postgresql)")
+    cluster = _Cluster(programs)
+    try:
+        yield cluster.url
+    finally:
+        cluster.stop()
+
+
 def _conninfo(url: sa.URL) -> str:
     return url.set(drivername="postgresql").render_as_string(hide_password=False)
 

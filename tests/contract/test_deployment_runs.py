@@ -33,6 +33,7 @@ from freehold.store import agents, deployment_runs, deployments, environments, t
 from freehold.store.deployment_runs import Filter, RunRow
 from freehold.store.deployments import DeploymentRow, SqlDeploymentTokens, SqlTimetable
 from freehold.store.sealing import Sealer
+from freehold.store.units import WriteSession
 
 NOON = datetime(2026, 10, 24, 12, tzinfo=UTC)
 """Of the day before Europe's clocks are set back."""
@@ -40,6 +41,10 @@ HOURLY = {"type": "cron", "expression": "0 * * * *", "timezone": "UTC"}
 LONGEST = timedelta(minutes=9)
 
 pytestmark = pytest.mark.timeout(600)
+
+
+async def nothing(_: WriteSession, __: RunRow) -> None:
+    """What is kept with a run that no request asked for."""
 
 
 @pytest.fixture
@@ -183,7 +188,7 @@ async def test_everything_at_once(workers: list[ApiServices], wall: Wall) -> Non
             archive_agent(two, made.agent_id),
             look(one),
             look(two),
-            Starter(two).manual(WORKSPACE, made.id),
+            Starter(two).manual(WORKSPACE, made.id, nothing),
             change(two, service.pause, made.id, wall.now()),
             return_exceptions=True,
         )
@@ -543,7 +548,7 @@ class TestWhatGoesWrong:
 async def test_a_manual_run_is_not_one_of_the_schedule(behind: ApiServices, wall: Wall) -> None:
     await switch_off_others(behind, "")
     made = await deployed(behind, schedule=HOURLY)
-    run = await Starter(behind).manual(WORKSPACE, made.id)
+    run = await Starter(behind).manual(WORKSPACE, made.id, nothing)
     assert run.scheduled_at is None
     row = await now_is(behind, made.id)
     assert (row.last_run_at, row.starts_at) == (None, made.starts_at)
@@ -556,10 +561,10 @@ async def test_a_manual_run_is_not_one_of_the_schedule(behind: ApiServices, wall
 
 async def test_another_workspace_sees_nothing(behind: ApiServices) -> None:
     made = await deployed(behind, schedule=HOURLY)
-    run = await Starter(behind).manual(WORKSPACE, made.id)
+    run = await Starter(behind).manual(WORKSPACE, made.id, nothing)
     other = "wrkspc_other"
     with pytest.raises(ApiError, match="Deployment not found"):
-        await Starter(behind).manual(other, made.id)
+        await Starter(behind).manual(other, made.id, nothing)
     async with behind.database.write() as tx:
         for make in (service.archive, service.pause, service.unpause):
             with pytest.raises(ApiError, match="Deployment not found"):
@@ -590,6 +595,6 @@ async def test_tokens_are_sealed_anew_with_the_newest_key(behind: ApiServices) -
     assert row.sealed != made.sealed
     assert Sealer.of_text(newest).open(made.id, row.sealed) == {"0": "canary"}
     # The server has the old key alone: the run says what is to be done.
-    run = await Starter(behind).manual(WORKSPACE, made.id)
+    run = await Starter(behind).manual(WORKSPACE, made.id, nothing)
     assert run.error_type == "session_creation_rejected_error"
     assert "authorization_token" in str(run.error_message)

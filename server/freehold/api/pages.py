@@ -33,6 +33,11 @@ class Placed(Protocol):
 RowT = TypeVar("RowT", bound=Placed)
 
 
+def of(name: str, owner_id: str) -> str:
+    """The name of a list that each ``owner_id`` has one of."""
+    return f"{name}:{owner_id}"
+
+
 def decode(text: str | None, name: str, order: Order) -> Cursor | None:
     """The cursor that a client sent for the list ``name``.
 

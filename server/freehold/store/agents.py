@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from freehold.core.events import Json
-from freehold.store.keyset import Key, keyset
+from freehold.store.keyset import EVER, Key, Span, merged, shelves
 from freehold.store.tables import agent_versions, agents
 from freehold.store.units import ReadSession, WriteSession
 
@@ -78,19 +78,23 @@ async def page(
     after: Key | None,
     limit: int,
     include_archived: bool,
-    created_gte: datetime | None = None,
-    created_lte: datetime | None = None,
+    within: Span = EVER,
 ) -> Sequence[AgentRow]:
     """Newest versions of at most ``limit`` agents, newest agent first."""
-    statement = sa.select(agents).where(_A.workspace_id == workspace_id)
-    if not include_archived:
-        statement = statement.where(_A.archived_at.is_(None))
-    if created_gte is not None:
-        statement = statement.where(_A.created_at >= created_gte)
-    if created_lte is not None:
-        statement = statement.where(_A.created_at <= created_lte)
-    statement = keyset(statement, _A.created_at, _A.id, after, descending=True).limit(limit)
-    return [_agent(row) for row in await session.all(statement)]
+    found = merged(
+        shelves(
+            sa.select(agents).where(_A.workspace_id == workspace_id),
+            _A.archived_at,
+            include_archived=include_archived,
+        ),
+        _A.created_at,
+        _A.id,
+        after,
+        descending=True,
+        within=within,
+        limit=limit,
+    )
+    return [_agent(row) for row in await session.page(found)]
 
 
 async def page_versions(

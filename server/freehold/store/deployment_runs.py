@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
-from freehold.store.keyset import Key, keyset
+from freehold.store.keyset import EVER, Key, Page, Span, checked, merged
 from freehold.store.tables import deployment_runs
 from freehold.store.units import ReadSession, WriteSession
 
@@ -40,10 +40,7 @@ class Filter:
     deployment_id: str | None = None
     trigger_type: str | None = None
     has_error: bool | None = None
-    created_gt: datetime | None = None
-    created_gte: datetime | None = None
-    created_lt: datetime | None = None
-    created_lte: datetime | None = None
+    within: Span = EVER
 
 
 _FIELDS = tuple(RunRow.__dataclass_fields__)
@@ -76,32 +73,35 @@ async def page(
     session: ReadSession, workspace_id: str, matching: Filter, *, after: Key | None, limit: int
 ) -> Sequence[RunRow]:
     """At most ``limit`` runs, newest first."""
-    statement = sa.select(deployment_runs).where(
-        _R.workspace_id == workspace_id, *_conditions(matching)
-    )
-    statement = keyset(statement, _R.created_at, _R.id, after, descending=True).limit(limit)
-    return [_run(row) for row in await session.all(statement)]
+    found = page_of(workspace_id, matching, after=after, limit=limit)
+    return [_run(row) for row in await session.page(found)]
 
 
-def _conditions(matching: Filter) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
+def page_of(workspace_id: str, matching: Filter, *, after: Key | None, limit: int) -> Page:
+    """The query of :func:`page`."""
+    here = _R.workspace_id == workspace_id
+    whole = matching.deployment_id is None
+    mine = sa.select(deployment_runs).where(here if whole else checked(here))
     if matching.deployment_id is not None:
-        conditions.append(_R.deployment_id == matching.deployment_id)
-    if matching.trigger_type is not None:
-        manual = _R.scheduled_at.is_(None)
-        conditions.append(manual if matching.trigger_type == "manual" else ~manual)
-    if matching.has_error is not None:
-        failed = _R.session_id.is_(None)
-        conditions.append(failed if matching.has_error else ~failed)
-    if matching.created_gt is not None:
-        conditions.append(_R.created_at > matching.created_gt)
-    if matching.created_gte is not None:
-        conditions.append(_R.created_at >= matching.created_gte)
-    if matching.created_lt is not None:
-        conditions.append(_R.created_at < matching.created_lt)
-    if matching.created_lte is not None:
-        conditions.append(_R.created_at <= matching.created_lte)
-    return conditions
+        mine = mine.where(_R.deployment_id == matching.deployment_id)
+    triggers = {"manual": _R.scheduled_at.is_(None), "schedule": _R.scheduled_at.is_not(None)}
+    outcomes = {True: _R.session_id.is_(None), False: _R.session_id.is_not(None)}
+    shelves = [
+        mine.where(trigger, outcome)
+        for kind, trigger in triggers.items()
+        if matching.trigger_type in (None, kind)
+        for failed, outcome in outcomes.items()
+        if matching.has_error in (None, failed)
+    ]
+    return merged(
+        shelves,
+        _R.created_at,
+        _R.id,
+        after,
+        descending=True,
+        within=matching.within,
+        limit=limit,
+    )
 
 
 def _run(row: RowMapping) -> RunRow:

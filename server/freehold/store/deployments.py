@@ -12,7 +12,7 @@ from sqlalchemy.engine import RowMapping
 from freehold.core import times
 from freehold.core.events import Json
 from freehold.store.database import Database
-from freehold.store.keyset import Key, keyset
+from freehold.store.keyset import EVER, Key, Page, Span, checked, merged
 from freehold.store.resealing import reseal
 from freehold.store.sealing import Sealer
 from freehold.store.tables import deployments
@@ -89,24 +89,45 @@ async def page(
     agent_id: str | None = None,
     status: str | None = None,
     include_archived: bool = False,
-    created_gte: datetime | None = None,
-    created_lte: datetime | None = None,
+    within: Span = EVER,
 ) -> Sequence[DeploymentRow]:
     """At most ``limit`` deployments, newest first."""
-    statement = sa.select(deployments).where(_D.workspace_id == workspace_id)
+    found = page_of(
+        workspace_id,
+        after=after,
+        limit=limit,
+        agent_id=agent_id,
+        status=status,
+        include_archived=include_archived,
+        within=within,
+    )
+    return [_deployment(row) for row in await session.page(found)]
+
+
+def page_of(
+    workspace_id: str,
+    *,
+    after: Key | None,
+    limit: int,
+    agent_id: str | None = None,
+    status: str | None = None,
+    include_archived: bool = False,
+    within: Span = EVER,
+) -> Page:
+    """The query of :func:`page`."""
+    here = _D.workspace_id == workspace_id
+    mine = sa.select(deployments).where(here if agent_id is None else checked(here))
     if agent_id is not None:
-        statement = statement.where(_D.agent_id == agent_id)
-    if not include_archived:
-        statement = statement.where(_D.archived_at.is_(None))
-    if status is not None:
-        paused = _D.paused.is_not(None)
-        statement = statement.where(paused if status == "paused" else ~paused)
-    if created_gte is not None:
-        statement = statement.where(_D.created_at >= created_gte)
-    if created_lte is not None:
-        statement = statement.where(_D.created_at <= created_lte)
-    statement = keyset(statement, _D.created_at, _D.id, after, descending=True).limit(limit)
-    return [_deployment(row) for row in await session.all(statement)]
+        mine = mine.where(_D.agent_id == agent_id)
+    live = mine.where(_D.archived_at.is_(None))
+    shelves = {
+        "active": live.where(_D.paused.is_(None)),
+        "paused": live.where(_D.paused.is_not(None)),
+    }
+    wanted = list(shelves.values()) if status is None else [shelves[status]]
+    if include_archived and status is None:
+        wanted.append(mine.where(_D.archived_at.is_not(None)))
+    return merged(wanted, _D.created_at, _D.id, after, descending=True, within=within, limit=limit)
 
 
 async def update(tx: WriteSession, deployment: DeploymentRow) -> None:

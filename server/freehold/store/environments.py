@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from freehold.core.events import Json
-from freehold.store.keyset import Key, keyset
+from freehold.store.keyset import Key, merged, shelves
 from freehold.store.tables import environments
 from freehold.store.units import ReadSession, WriteSession
 
@@ -60,11 +60,19 @@ async def page(
     include_archived: bool,
 ) -> Sequence[EnvironmentRow]:
     """At most ``limit`` environments, newest first."""
-    statement = sa.select(environments).where(_E.workspace_id == workspace_id)
-    if not include_archived:
-        statement = statement.where(_E.archived_at.is_(None))
-    statement = keyset(statement, _E.created_at, _E.id, after, descending=True).limit(limit)
-    return [_environment(row) for row in await session.all(statement)]
+    found = merged(
+        shelves(
+            sa.select(environments).where(_E.workspace_id == workspace_id),
+            _E.archived_at,
+            include_archived=include_archived,
+        ),
+        _E.created_at,
+        _E.id,
+        after,
+        descending=True,
+        limit=limit,
+    )
+    return [_environment(row) for row in await session.page(found)]
 
 
 async def update(tx: WriteSession, environment: EnvironmentRow) -> None:

@@ -6,15 +6,18 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import sqlalchemy as sa
+from sqlalchemy.engine import RowMapping
 
+from freehold.core import times
 from freehold.core.events import Record
 from freehold.core.state import SessionState
 from freehold.ports.log import SessionSpec
 from freehold.store import codec, session_resources
 from freehold.store.database import Database, ReadSession, WriteSession
+from freehold.store.keyset import EVER, Page, Span
 from freehold.store.tables import (
     session_events,
     session_placeholders,
@@ -171,6 +174,26 @@ _SINCE = (  # built once: every open stream asks this after every commit of its 
 )
 
 
+# Times rise with `seq`, which has no gaps, so they need no index: the record is found by halving.
+_HALVES = (
+    sa.select(sa.literal(1, sa.BigInteger).label("low"), (_S.head_seq + 1).label("high"))
+    .where(_S.id == sa.bindparam("of_session"))
+    .cte("halves", recursive=True)
+)
+_MIDDLE = (_HALVES.c.low + _HALVES.c.high) // 2
+_NOT_BEFORE = sa.type_coerce(_E.processed_at, sa.BigInteger) >= sa.bindparam(
+    "micros", type_=sa.BigInteger
+)
+_HALVES = _HALVES.union_all(
+    sa.select(
+        sa.case((_NOT_BEFORE, _HALVES.c.low), else_=_E.seq + 1),
+        sa.case((_NOT_BEFORE, _E.seq), else_=_HALVES.c.high),
+    ).where(_HALVES.c.low < _HALVES.c.high, _OF_SESSION, _E.seq == _MIDDLE)
+)
+FIRST_AT = sa.select(_HALVES.c.low).where(_HALVES.c.low == _HALVES.c.high)
+"""The ``seq`` of the first record of ``of_session`` that is not before ``micros``."""
+
+
 class EventReader:
     """The public side of the logs: pages and streams, private records never among them.
 
@@ -187,27 +210,44 @@ class EventReader:
         before_seq: int | None = None,
         descending: bool = False,
         types: Sequence[str] | None = None,
-        processed_gt: datetime | None = None,
-        processed_gte: datetime | None = None,
-        processed_lt: datetime | None = None,
-        processed_lte: datetime | None = None,
+        processed: Span = EVER,
         limit: int,
     ) -> list[PublicEvent]:
         """At most ``limit`` events strictly between the two ``seq``; the newest first if asked.
 
         An empty ``types`` matches nothing.
         """
-        statement = page_statement(
-            after_seq=after_seq,
-            before_seq=before_seq,
+        if types is not None and not types:
+            return []
+        above = [] if after_seq is None else [after_seq]
+        below = [] if before_seq is None else [before_seq]
+        if processed.gt is not None:
+            above.append(await self._first_at(session, session_id, processed.gt, later=True) - 1)
+        if processed.gte is not None:
+            above.append(await self._first_at(session, session_id, processed.gte) - 1)
+        if processed.lt is not None:
+            below.append(await self._first_at(session, session_id, processed.lt))
+        if processed.lte is not None:
+            below.append(await self._first_at(session, session_id, processed.lte, later=True))
+        page = page_of(
+            after_seq=max(above, default=None),
+            before_seq=min(below, default=None),
             descending=descending,
             types=types,
-            processed_gt=processed_gt,
-            processed_gte=processed_gte,
-            processed_lt=processed_lt,
-            processed_lte=processed_lte,
-        ).limit(limit)
-        return await _public(session, statement, {"of_session": session_id})
+            limit=limit,
+        )
+        return _public(await session.page(page, {"of_session": session_id}))
+
+    async def _first_at(
+        self, session: ReadSession, session_id: str, moment: datetime, *, later: bool = False
+    ) -> int:
+        """The ``seq`` of the first record that is not before ``moment``, or that is after it.
+
+        Where there is none, it is the one that comes next.
+        """
+        micros = times.to_micros(moment) + (1 if later else 0)
+        seq = await session.scalar(FIRST_AT, {"of_session": session_id, "micros": micros})
+        return 0 if seq is None else int(seq)
 
     async def since(
         self, session: ReadSession, session_id: str, after_seq: int, limit: int
@@ -218,7 +258,7 @@ class EventReader:
         the call; the stream's cursor may move to that head, past private records.
         """
         parameters = {"of_session": session_id, "after": after_seq, "at_most": limit}
-        return await _public(session, _SINCE, parameters)
+        return _public(await session.all(_SINCE, parameters))
 
     async def latest_seq(self, session: ReadSession, session_id: str) -> int | None:
         """Where the log ends, private records counted; ``None`` if there is no such session."""
@@ -233,40 +273,25 @@ class EventReader:
         return None if seq is None else int(seq)
 
 
-def page_statement(
+def page_of(
     *,
     after_seq: int | None = None,
     before_seq: int | None = None,
     descending: bool = False,
     types: Sequence[str] | None = None,
-    processed_gt: datetime | None = None,
-    processed_gte: datetime | None = None,
-    processed_lt: datetime | None = None,
-    processed_lte: datetime | None = None,
-) -> sa.Select[Any]:
-    """The query of :meth:`EventReader.page` without its limit; ``of_session`` is its parameter."""
-    conditions: list[sa.ColumnElement[bool]] = []
+    limit: int,
+) -> Page:
+    """The query of :meth:`EventReader.page`; ``of_session`` is its parameter."""
+    statement = _PUBLIC
     if after_seq is not None:
-        conditions.append(_E.seq > after_seq)
+        statement = statement.where(_E.seq > after_seq)
     if before_seq is not None:
-        conditions.append(_E.seq < before_seq)
+        statement = statement.where(_E.seq < before_seq)
+    shelves = [statement]
     if types is not None:
-        kinds = list(dict.fromkeys(types))
-        conditions.append(_E.type == kinds[0] if len(kinds) == 1 else _E.type.in_(kinds))
-    if processed_gt is not None:
-        conditions.append(_E.processed_at > processed_gt)
-    if processed_gte is not None:
-        conditions.append(_E.processed_at >= processed_gte)
-    if processed_lt is not None:
-        conditions.append(_E.processed_at < processed_lt)
-    if processed_lte is not None:
-        conditions.append(_E.processed_at <= processed_lte)
-    order = _E.seq.desc() if descending else _E.seq.asc()
-    return _PUBLIC.where(*conditions).order_by(order)
+        shelves = [statement.where(_E.type == kind) for kind in dict.fromkeys(types)]
+    return Page(shelves, (_E.seq,), descending, limit)
 
 
-async def _public(
-    session: ReadSession, statement: sa.Select[Any], parameters: dict[str, Any]
-) -> list[PublicEvent]:
-    rows = await session.all(statement, parameters)
+def _public(rows: Sequence[RowMapping]) -> list[PublicEvent]:
     return [PublicEvent(row["seq"], row["id"], row["type"], row["body"].encode()) for row in rows]

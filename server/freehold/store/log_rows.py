@@ -140,6 +140,12 @@ class SqliteLogRows:
         "UPDATE sessions SET head_seq = ?, status = ?, state = ?, needs_work = ?, updated_at = ?,"
         " deleted_at = coalesce(?, deleted_at) WHERE id = ? AND head_seq = ?"
     )
+    # Most appends change nothing that an index has. SQLite writes every index anew that has any of
+    # the columns that an update names, whatever their values.
+    _ADVANCE_ALIKE = (
+        "UPDATE sessions SET head_seq = ?, state = ?, updated_at = ?"
+        " WHERE id = ? AND head_seq = ? AND status = ? AND needs_work = ?"
+    )
     _COLUMNS = tuple(column.name for column in session_events.columns)
     _INSERT = (
         f"INSERT INTO session_events ({', '.join(_COLUMNS)})"  # noqa: S608 - names of columns
@@ -182,7 +188,11 @@ class SqliteLogRows:
         updated = times.to_micros(updated_at)
         values = (head_seq, status, state, needs_work, updated, deleted, session_id, expected_seq)
 
+        alike = (head_seq, state, updated, session_id, expected_seq, status, needs_work)
+
         def work(connection: sqlite3.Connection) -> bool:
+            if deleted is None and connection.execute(self._ADVANCE_ALIKE, alike).rowcount == 1:
+                return True
             return connection.execute(self._ADVANCE, values).rowcount == 1
 
         return await self._driver.run(work)

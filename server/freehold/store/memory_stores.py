@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from freehold.ports.memory import Mark
-from freehold.store.keyset import Key, keyset
+from freehold.store.keyset import EVER, Key, Span, merged, shelves
 from freehold.store.tables import memories, memory_stores, memory_versions
 from freehold.store.units import ReadSession, WriteSession
 
@@ -56,19 +56,23 @@ async def page(
     after: Key | None,
     limit: int,
     include_archived: bool,
-    created_gte: datetime | None = None,
-    created_lte: datetime | None = None,
+    within: Span = EVER,
 ) -> Sequence[MemoryStoreRow]:
     """At most ``limit`` stores, newest first."""
-    statement = sa.select(memory_stores).where(_S.workspace_id == workspace_id)
-    if not include_archived:
-        statement = statement.where(_S.archived_at.is_(None))
-    if created_gte is not None:
-        statement = statement.where(_S.created_at >= created_gte)
-    if created_lte is not None:
-        statement = statement.where(_S.created_at <= created_lte)
-    statement = keyset(statement, _S.created_at, _S.id, after, descending=True).limit(limit)
-    return [_store(row) for row in await session.all(statement)]
+    found = merged(
+        shelves(
+            sa.select(memory_stores).where(_S.workspace_id == workspace_id),
+            _S.archived_at,
+            include_archived=include_archived,
+        ),
+        _S.created_at,
+        _S.id,
+        after,
+        descending=True,
+        within=within,
+        limit=limit,
+    )
+    return [_store(row) for row in await session.page(found)]
 
 
 async def update(tx: WriteSession, store: MemoryStoreRow) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from freehold.ports.memory import Actor, ActorType
-from freehold.store.keyset import Key, keyset
+from freehold.store.keyset import EVER, Key, Page, Span, merged
 from freehold.store.tables import memory_versions
 from freehold.store.units import ReadSession, WriteSession
 
@@ -46,8 +46,7 @@ class Matching:
     operation: Operation | None = None
     actors: tuple[Actor, ...] = ()
     """By all of these: more than one is nobody."""
-    created_gte: datetime | None = None
-    created_lte: datetime | None = None
+    within: Span = EVER
 
 
 async def insert(tx: WriteSession, version: VersionRow) -> None:
@@ -92,19 +91,27 @@ async def page(
     limit: int,
 ) -> Sequence[VersionRow]:
     """At most ``limit`` versions, newest first."""
-    statement = sa.select(memory_versions).where(_V.memory_store_id == memory_store_id)
+    found = page_of(memory_store_id, matching, after=after, limit=limit)
+    return [_version(row) for row in await session.page(found)]
+
+
+def page_of(memory_store_id: str, matching: Matching, *, after: Key | None, limit: int) -> Page:
+    """The query of :func:`page`."""
+    mine = sa.select(memory_versions).where(_V.memory_store_id == memory_store_id)
     if matching.memory_id is not None:
-        statement = statement.where(_V.memory_id == matching.memory_id)
-    if matching.operation is not None:
-        statement = statement.where(_V.operation == matching.operation)
+        mine = mine.where(_V.memory_id == matching.memory_id)
     for actor in matching.actors:
-        statement = statement.where(_V.created_by_type == actor.type, _V.created_by_id == actor.id)
-    if matching.created_gte is not None:
-        statement = statement.where(_V.created_at >= matching.created_gte)
-    if matching.created_lte is not None:
-        statement = statement.where(_V.created_at <= matching.created_lte)
-    statement = keyset(statement, _V.created_at, _V.id, after, descending=True).limit(limit)
-    return [_version(row) for row in await session.all(statement)]
+        mine = mine.where(_V.created_by_type == actor.type, _V.created_by_id == actor.id)
+    operations = get_args(Operation) if matching.operation is None else (matching.operation,)
+    return merged(
+        [mine.where(_V.operation == operation) for operation in operations],
+        _V.created_at,
+        _V.id,
+        after,
+        descending=True,
+        within=matching.within,
+        limit=limit,
+    )
 
 
 async def redact(tx: WriteSession, version_id: str, actor: Actor, now: datetime) -> None:

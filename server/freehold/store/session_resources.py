@@ -21,6 +21,10 @@ from freehold.store.units import ReadSession, WriteSession
 _R = session_resources.c
 _TOKEN = "authorization_token"  # noqa: S105 - the name of a field
 
+OF_STORES = session_resources
+"""For the list of the sessions that have a memory store: `memory_store_id`, `session_id` and
+`created_at`, which in these rows is the session's."""
+
 OF_SESSION = (
     sa.select(session_resources)
     .where(_R.session_id == sa.bindparam("of_session"))
@@ -87,11 +91,6 @@ async def of_sessions(
         for row in await session.all(statement):
             found[row["session_id"]].append(from_row(row))
     return found
-
-
-def with_store(memory_store_id: str) -> sa.Select[tuple[str]]:
-    """The query for the ids of the sessions that have a memory store."""
-    return sa.select(_R.session_id).where(_R.memory_store_id == memory_store_id)
 
 
 async def page(

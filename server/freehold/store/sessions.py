@@ -10,15 +10,15 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from freehold.core.events import Json
-from freehold.core.state import SessionState
-from freehold.store import codec, session_resources
-from freehold.store.keyset import Key, keyset
+from freehold.core.state import SessionState, Status
+from freehold.store import codec, keyset, session_resources
+from freehold.store.keyset import EVER, Key, Page, Span
 from freehold.store.tables import session_events, sessions
 from freehold.store.units import ReadSession, WriteSession
 
@@ -87,10 +87,7 @@ class Filter:
     agent_version: int | None = None
     statuses: Sequence[str] | None = None
     include_archived: bool = False
-    created_gt: datetime | None = None
-    created_gte: datetime | None = None
-    created_lt: datetime | None = None
-    created_lte: datetime | None = None
+    within: Span = EVER
     memory_store_id: str | None = None
     deployment_id: str | None = None
 
@@ -200,38 +197,86 @@ async def page(
     limit: int,
 ) -> Sequence[SessionRow]:
     """At most ``limit`` sessions by time of creation, those beyond ``after``."""
-    statement = sa.select(*_SHOWN).where(
-        _S.workspace_id == workspace_id, _S.deleted_at.is_(None), *_conditions(matching)
+    if matching.memory_store_id is None:
+        found = page_of(workspace_id, matching, after=after, descending=descending, limit=limit)
+        return [_session(row) for row in await session.page(found)]
+    found = page_of_store(workspace_id, matching, after=after, descending=descending, limit=limit)
+    ids = [row["session_id"] for row in await session.page(found)]
+    rows = await session.all(sa.select(*_SHOWN).where(_S.id.in_(ids)))
+    by_id = {row["id"]: _session(row) for row in rows}
+    return [by_id[one] for one in ids]
+
+
+def page_of(
+    workspace_id: str, matching: Filter, *, after: Key | None, descending: bool, limit: int
+) -> Page:
+    """The query of :func:`page`, unless a memory store is named."""
+    mine = sa.select(*_SHOWN).where(*_conditions(workspace_id, matching))
+    shelves = [
+        shelf
+        for status in _statuses(matching)
+        for shelf in keyset.shelves(
+            mine.where(_S.status == status),
+            _S.archived_at,
+            include_archived=matching.include_archived,
+        )
+    ]
+    return keyset.merged(
+        shelves,
+        _S.created_at,
+        _S.id,
+        after,
+        descending=descending,
+        within=matching.within,
+        limit=limit,
     )
-    statement = keyset(statement, _S.created_at, _S.id, after, descending=descending)
-    return [_session(row) for row in await session.all(statement.limit(limit))]
 
 
-def _conditions(matching: Filter) -> list[sa.ColumnElement[bool]]:
-    conditions: list[sa.ColumnElement[bool]] = []
+def page_of_store(
+    workspace_id: str, matching: Filter, *, after: Key | None, descending: bool, limit: int
+) -> Page:
+    """The ids of the sessions on a page of those that have a memory store.
+
+    In the order of the store's own rows; each session is looked at when its turn has come.
+    """
+    rows = session_resources.OF_STORES.c
+    wanted = [*_conditions(workspace_id, matching), _S.status.in_(_statuses(matching))]
+    if not matching.include_archived:
+        wanted.append(_S.archived_at.is_(None))
+    # Not a join, nor what databases make one of: they would rather start at the sessions.
+    listed = sa.select(sa.and_(*wanted)).where(_S.id == rows.session_id).scalar_subquery()
+    mine = sa.select(rows.session_id).where(
+        rows.memory_store_id == matching.memory_store_id, listed
+    )
+    return keyset.merged(
+        [mine],
+        rows.created_at,
+        rows.session_id,
+        after,
+        descending=descending,
+        within=matching.within,
+        limit=limit,
+    )
+
+
+def _conditions(workspace_id: str, matching: Filter) -> list[sa.ColumnElement[bool]]:
+    here = _S.workspace_id == workspace_id
+    narrower = matching.agent_id is not None or matching.deployment_id is not None
+    conditions = [keyset.checked(here) if narrower else here, _S.deleted_at.is_(None)]
     if matching.agent_id is not None:
         conditions.append(_S.agent_id == matching.agent_id)
         if matching.agent_version is not None:
             conditions.append(_S.agent_version == matching.agent_version)
-    if matching.memory_store_id is not None:
-        conditions.append(_S.id.in_(session_resources.with_store(matching.memory_store_id)))
     if matching.deployment_id is not None:
         conditions.append(_S.deployment_id == matching.deployment_id)
-    if not matching.include_archived:
-        conditions.append(_S.archived_at.is_(None))
-    if matching.statuses:
-        conditions.append(_S.status.in_(sorted(set(matching.statuses))))
-    elif not matching.include_archived:
-        conditions.append(_S.status != "terminated")
-    if matching.created_gt is not None:
-        conditions.append(_S.created_at > matching.created_gt)
-    if matching.created_gte is not None:
-        conditions.append(_S.created_at >= matching.created_gte)
-    if matching.created_lt is not None:
-        conditions.append(_S.created_at < matching.created_lt)
-    if matching.created_lte is not None:
-        conditions.append(_S.created_at <= matching.created_lte)
     return conditions
+
+
+def _statuses(matching: Filter) -> list[str]:
+    if matching.statuses:
+        return sorted(set(matching.statuses))
+    over = () if matching.include_archived else ("terminated",)
+    return [status for status in get_args(Status) if status not in over]
 
 
 async def update(tx: WriteSession, session: SessionRow) -> None:

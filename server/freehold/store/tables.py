@@ -7,6 +7,7 @@ again on the way out.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -40,6 +41,40 @@ class Moment(sa.types.TypeDecorator[datetime]):
         """From the database."""
         return None if value is None else times.from_micros(value)
 
+
+def _shelves(table: str, parts: Mapping[str, str], *columns: str) -> list[sa.Index]:
+    """Indexes that keep a list's rows apart, each in the list's order (:mod:`store.keyset`).
+
+    ``parts``: what each holds, by name. ``columns``: what is besides one in what a page reads.
+    """
+    return [
+        sa.Index(
+            f"ix_{table}_{name}_{'_'.join(columns)}",
+            *columns,
+            "created_at",
+            "id",
+            sqlite_where=sa.text(where),
+            postgresql_where=sa.text(where),
+        )
+        for name, where in parts.items()
+    ]
+
+
+_LIVE_OR_NOT = {"live": "archived_at IS NULL", "archived": "archived_at IS NOT NULL"}
+_SESSIONS = {name: f"{where} AND deleted_at IS NULL" for name, where in _LIVE_OR_NOT.items()}
+_SESSIONS_OF_DEPLOYMENTS = {
+    name: f"{where} AND deployment_id IS NOT NULL" for name, where in _SESSIONS.items()
+}
+_DEPLOYMENTS = {
+    "active": "archived_at IS NULL AND paused IS NULL",
+    "paused": "archived_at IS NULL AND paused IS NOT NULL",
+    "archived": "archived_at IS NOT NULL",
+}
+_RUNS = {
+    f"{trigger}_{outcome}": f"scheduled_at IS {scheduled} AND session_id IS {session}"
+    for trigger, scheduled in (("manual", "NULL"), ("scheduled", "NOT NULL"))
+    for outcome, session in (("failed", "NULL"), ("begun", "NOT NULL"))
+}
 
 workspaces = sa.Table(
     "workspaces",
@@ -84,7 +119,7 @@ agents = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
     sa.Column("archived_at", Moment),
-    sa.Index(None, "workspace_id", "created_at", "id"),
+    *_shelves("agents", _LIVE_OR_NOT, "workspace_id"),
 )
 
 agent_versions = sa.Table(
@@ -110,7 +145,7 @@ environments = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
     sa.Column("archived_at", Moment),
-    sa.Index(None, "workspace_id", "created_at", "id"),
+    *_shelves("environments", _LIVE_OR_NOT, "workspace_id"),
 )
 
 sessions = sa.Table(
@@ -138,16 +173,10 @@ sessions = sa.Table(
     sa.Column("deleted_at", Moment),
     # The deployment whose run created it.
     sa.Column("deployment_id", sa.String(64)),
-    sa.Index(None, "workspace_id", "created_at", "id"),
-    sa.Index(None, "workspace_id", "agent_id", "created_at", "id"),
-    sa.Index(
-        "ix_sessions_deployment_id",
-        "deployment_id",
-        "created_at",
-        "id",
-        sqlite_where=sa.text("deployment_id IS NOT NULL"),
-        postgresql_where=sa.text("deployment_id IS NOT NULL"),
-    ),
+    *_shelves("sessions", _SESSIONS, "workspace_id", "status"),
+    *_shelves("sessions", _SESSIONS, "agent_id", "status"),
+    *_shelves("sessions", _SESSIONS, "agent_id", "agent_version", "status"),
+    *_shelves("sessions", _SESSIONS_OF_DEPLOYMENTS, "deployment_id", "status"),
     sa.Index(
         "ix_sessions_needs_work",
         "id",
@@ -194,7 +223,7 @@ vaults = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
     sa.Column("archived_at", Moment),
-    sa.Index(None, "workspace_id", "created_at", "id"),
+    *_shelves("vaults", _LIVE_OR_NOT, "workspace_id"),
 )
 
 vault_credentials = sa.Table(
@@ -214,6 +243,7 @@ vault_credentials = sa.Table(
     sa.Column("updated_at", Moment, nullable=False),
     sa.Column("archived_at", Moment),
     sa.Index(None, "vault_id", "created_at", "id"),
+    *_shelves("vault_credentials", {"live": "archived_at IS NULL"}, "vault_id"),
     sa.Index(
         "uq_vault_credentials_active",
         "vault_id",
@@ -299,7 +329,7 @@ files = sa.Table(
     sa.Column("blob", sa.String(200), index=True),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("expires_at", Moment),
-    sa.Index(None, "workspace_id", "created_at", "id"),
+    *_shelves("files", {"unscoped": "scope_id IS NULL"}, "workspace_id"),
     sa.Index(None, "scope_id", "created_at", "id"),
     sa.Index(
         "ix_files_expires_at",
@@ -322,7 +352,7 @@ memory_stores = sa.Table(
     sa.Column("archived_at", Moment),
     # Rises with every change of a memory.
     sa.Column("revision", sa.BigInteger, nullable=False, server_default="0"),
-    sa.Index(None, "workspace_id", "created_at", "id"),
+    *_shelves("memory_stores", _LIVE_OR_NOT, "workspace_id"),
 )
 
 # What a memory holds is in its newest version. Whoever changes any of a store's memories has the
@@ -362,8 +392,16 @@ memory_versions = sa.Table(
     sa.Column("redacted_by_type", sa.String(32)),
     sa.Column("redacted_by_id", sa.String(64)),
     sa.Column("redacted_at", Moment),
-    sa.Index(None, "memory_store_id", "created_at", "id"),
-    sa.Index(None, "memory_id", "created_at", "id"),
+    sa.Index(None, "memory_store_id", "operation", "created_at", "id"),
+    sa.Index(None, "memory_id", "operation", "created_at", "id"),
+    sa.Index(
+        "ix_memory_versions_author",
+        "memory_store_id",
+        "created_by_id",
+        "operation",
+        "created_at",
+        "id",
+    ),
 )
 
 skills = sa.Table(
@@ -452,6 +490,7 @@ session_resources = sa.Table(
     sa.Index(
         "ix_session_resources_memory_store_id",
         "memory_store_id",
+        "created_at",
         "session_id",
         sqlite_where=sa.text("memory_store_id IS NOT NULL"),
         postgresql_where=sa.text("memory_store_id IS NOT NULL"),
@@ -615,8 +654,8 @@ deployments = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("updated_at", Moment, nullable=False),
     sa.Column("archived_at", Moment),
-    sa.Index(None, "workspace_id", "created_at", "id"),
-    sa.Index(None, "workspace_id", "agent_id", "created_at", "id"),
+    *_shelves("deployments", _DEPLOYMENTS, "workspace_id"),
+    *_shelves("deployments", _DEPLOYMENTS, "agent_id"),
     sa.Index(
         "ix_deployments_starts_at",
         "starts_at",
@@ -641,9 +680,16 @@ deployment_runs = sa.Table(
     sa.Column("error_message", sa.Text),
     sa.Column("created_at", Moment, nullable=False),
     # Of an occurrence there is one run, however many servers look at the clock.
-    sa.UniqueConstraint("deployment_id", "scheduled_at"),
-    sa.Index(None, "workspace_id", "created_at", "id"),
-    sa.Index(None, "deployment_id", "created_at", "id"),
+    sa.Index(
+        "uq_deployment_runs_scheduled",
+        "deployment_id",
+        "scheduled_at",
+        unique=True,
+        sqlite_where=sa.text("scheduled_at IS NOT NULL"),
+        postgresql_where=sa.text("scheduled_at IS NOT NULL"),
+    ),
+    *_shelves("deployment_runs", _RUNS, "workspace_id"),
+    *_shelves("deployment_runs", _RUNS, "deployment_id"),
 )
 
 dreams = sa.Table(

@@ -16,6 +16,7 @@ from freehold.core.events import Record
 from freehold.core.state import SessionState
 from freehold.errors import SequenceConflict
 from freehold.store import codec, outbox, work_rows
+from freehold.store.keyset import Page
 from freehold.store.locks import KeyedLocks
 from freehold.store.log_rows import LogRows
 from freehold.store.tables import session_events, timers
@@ -55,6 +56,12 @@ class ReadSession:
     ) -> Sequence[RowMapping]:
         """Every row."""
         return (await self._connection.execute(statement, parameters)).mappings().all()
+
+    async def page(
+        self, page: Page, parameters: Mapping[str, Any] | None = None
+    ) -> Sequence[RowMapping]:
+        """The rows of a page of a list."""
+        return await self.all(page.statement(self._connection.dialect), parameters)
 
     async def first(
         self, statement: sa.Executable, parameters: Mapping[str, Any] | None = None

@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
-from freehold.store.keyset import Key, keyset
+from freehold.store.keyset import Key, merged, shelves
 from freehold.store.tables import vault_credentials, vaults
 from freehold.store.units import ReadSession, WriteSession
 
@@ -54,11 +54,19 @@ async def page(
     include_archived: bool,
 ) -> Sequence[VaultRow]:
     """At most ``limit`` vaults, newest first."""
-    statement = sa.select(vaults).where(_V.workspace_id == workspace_id)
-    if not include_archived:
-        statement = statement.where(_V.archived_at.is_(None))
-    statement = keyset(statement, _V.created_at, _V.id, after, descending=True).limit(limit)
-    return [_vault(row) for row in await session.all(statement)]
+    found = merged(
+        shelves(
+            sa.select(vaults).where(_V.workspace_id == workspace_id),
+            _V.archived_at,
+            include_archived=include_archived,
+        ),
+        _V.created_at,
+        _V.id,
+        after,
+        descending=True,
+        limit=limit,
+    )
+    return [_vault(row) for row in await session.page(found)]
 
 
 async def update(tx: WriteSession, vault: VaultRow) -> None:

@@ -88,6 +88,7 @@ OF_A_PARENT = {
     "credentials.archive_all",
     "credentials.of_vault",
     "credentials.page",
+    "event_log.EventReader._first_at",
     "event_log.EventReader.latest_seq",
     "event_log.EventReader.seq_of",
     "event_log.EventReader.since",
@@ -105,7 +106,7 @@ OF_A_PARENT = {
     "memory_versions.content_of",
     "memory_versions.get",
     "memory_versions.insert_all",
-    "memory_versions.page",
+    "memory_versions.page_of",
     "memory_versions.redact",
     "outbox._write",
     "outputs.forget",
@@ -115,7 +116,6 @@ OF_A_PARENT = {
     "session_resources.of_session",
     "session_resources.of_sessions",
     "session_resources.page",
-    "session_resources.with_store",
     "skills.SkillContents.drop",
     "skills.SkillContents.get",
     "skills.SkillContents.put",
@@ -132,7 +132,7 @@ transaction. `tests/security/test_tenancy.py` asks each route for another's."""
 OF_A_SECRET = {"work.of_token"}
 """Found by what only its owner knows; the row says the workspace."""
 
-PARTS = {"agents._versions", "event_log.page_statement", "memories._selected"}
+PARTS = {"agents._versions", "event_log.page_of", "memories._selected"}
 """Statements without a condition yet; who asks them adds it."""
 
 

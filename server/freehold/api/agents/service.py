@@ -25,6 +25,7 @@ from freehold.errors import Conflict, InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.store import agents, deployments, outbox
 from freehold.store.agents import AgentRow
+from freehold.store.keyset import Span
 from freehold.store.units import ReadSession, WriteSession
 
 LIST = "agents"
@@ -121,8 +122,7 @@ async def listed(
         after=pages.key(cursor),
         limit=query.limit + 1,
         include_archived=query.include_archived,
-        created_gte=query.created_at_gte,
-        created_lte=query.created_at_lte,
+        within=Span(gte=query.created_at_gte, lte=query.created_at_lte),
     )
     return pages.forward(rows, query.limit, LIST)
 

@@ -10,6 +10,7 @@ from freehold.core.ids import is_id
 from freehold.errors import NotFound
 from freehold.store import deployment_runs
 from freehold.store.deployment_runs import Filter, RunRow
+from freehold.store.keyset import Span
 from freehold.store.units import ReadSession
 
 LIST = "deployment_runs"
@@ -41,10 +42,12 @@ async def listed(
         deployment_id=query.deployment_id,
         trigger_type=query.trigger_type,
         has_error=query.has_error,
-        created_gt=query.created_at_gt,
-        created_gte=query.created_at_gte,
-        created_lt=query.created_at_lt,
-        created_lte=query.created_at_lte,
+        within=Span(
+            gt=query.created_at_gt,
+            gte=query.created_at_gte,
+            lt=query.created_at_lt,
+            lte=query.created_at_lte,
+        ),
     )
     rows = await deployment_runs.page(
         session,

@@ -28,6 +28,7 @@ from freehold.core.usage import budget_limit
 from freehold.errors import InvalidRequest, NotFound
 from freehold.store import agents, deployments, outbox
 from freehold.store.deployments import DeploymentRow
+from freehold.store.keyset import Span
 from freehold.store.units import ReadSession, WriteSession
 
 LIST = "deployments"
@@ -175,8 +176,7 @@ async def listed(
         agent_id=query.agent_id,
         status=query.status,
         include_archived=query.include_archived,
-        created_gte=query.created_at_gte,
-        created_lte=query.created_at_lte,
+        within=Span(gte=query.created_at_gte, lte=query.created_at_lte),
     )
     return pages.forward(rows, query.limit, LIST)
 

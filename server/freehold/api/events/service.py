@@ -20,6 +20,7 @@ from freehold.errors import InvalidRequest
 from freehold.ports.clock import Clock
 from freehold.store import sessions
 from freehold.store.event_log import EventReader, PublicEvent
+from freehold.store.keyset import Span
 from freehold.store.units import ReadSession, WriteSession
 
 LIST = "session_events"
@@ -82,10 +83,12 @@ class _Listing:
             descending=self.query.order == "desc",
             limit=limit,
             types=self.query.types or None,
-            processed_gt=self.query.created_at_gt,
-            processed_gte=self.query.created_at_gte,
-            processed_lt=self.query.created_at_lt,
-            processed_lte=self.query.created_at_lte,
+            processed=Span(
+                gt=self.query.created_at_gt,
+                gte=self.query.created_at_gte,
+                lt=self.query.created_at_lt,
+                lte=self.query.created_at_lte,
+            ),
         )
 
     async def ascending(self) -> tuple[list[bytes], _Place | None]:

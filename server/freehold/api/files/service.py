@@ -125,7 +125,7 @@ async def listed(
             raise InvalidRequest(f"ids[]: must contain at most {limits.FILE_IDS} items")
         found = await files.some(session, workspace_id, [id_ for id_ in wanted if _is_id(id_)])
         return [row for row in found if scope_id is None or row.scope_id == scope_id], None
-    name = LIST if scope_id is None else f"{LIST}:{scope_id[:200]}"
+    name = LIST if scope_id is None else pages.of(LIST, scope_id[:200])
     rows = await files.page(
         session,
         workspace_id,

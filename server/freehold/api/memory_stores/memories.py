@@ -91,10 +91,12 @@ async def listed(
     deep = query.depth != 1
     folders: list[str] = []
     after = None
+    name = pages.of(LIST, store.id)
+    folder_names = pages.of(FOLDERS, store.id)
     if deep or not _among_folders(query.page):
-        after = pages.key(pages.decode(query.page, LIST, "desc"))
+        after = pages.key(pages.decode(query.page, name, "desc"))
     if not deep and after is None:
-        begin = _folder(query.page) if query.page else ""
+        begin = _folder(pages.decode(query.page, folder_names, "asc"))
         folders = [
             path for path in await memories.prefixes(session, store.id, prefix) if path > begin
         ]
@@ -102,7 +104,7 @@ async def listed(
         MemoryPrefix(type="memory_prefix", path=path) for path in folders[:limit]
     ]
     if len(folders) > limit:
-        return first, _folder_cursor(folders[limit - 1])
+        return first, _folder_cursor(folder_names, folders[limit - 1])
     left = limit - len(first)
     rows = await memories.page(
         session,
@@ -114,27 +116,29 @@ async def listed(
         content=full,
     )
     if rows and not left:
-        return first, _folder_cursor(folders[-1])
-    rows, following = pages.forward(rows, left, LIST)
+        return first, _folder_cursor(folder_names, folders[-1])
+    rows, following = pages.forward(rows, left, name)
     return [*first, *(shown(row, full=full) for row in rows)], following
 
 
 def _among_folders(page: str | None) -> bool:
     try:
-        return not page or cursors.decode(page).list == FOLDERS
+        return not page or cursors.decode(page).list.startswith(pages.of(FOLDERS, ""))
     except ValueError:
         return False
 
 
-def _folder(page: str) -> str:
-    match cursors.decode(page).key:
+def _folder(cursor: Cursor | None) -> str:
+    if cursor is None:
+        return ""
+    match cursor.key:
         case (str(path),):
             return path
     raise InvalidRequest(pages.INVALID)
 
 
-def _folder_cursor(path: str) -> str:
-    return cursors.encode(Cursor(FOLDERS, "asc", "next", (path,)))
+def _folder_cursor(name: str, path: str) -> str:
+    return cursors.encode(Cursor(name, "asc", "next", (path,)))
 
 
 async def update(

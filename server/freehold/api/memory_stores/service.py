@@ -20,6 +20,7 @@ from freehold.core.merge import metadata_problem, patch_metadata
 from freehold.errors import InvalidRequest
 from freehold.ports.clock import Clock
 from freehold.store import memory_changes, memory_stores, outbox
+from freehold.store.keyset import Span
 from freehold.store.memory_stores import MemoryStoreRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -79,8 +80,7 @@ async def listed(
         after=pages.key(pages.decode(query.page, LIST, "desc")),
         limit=query.limit + 1,
         include_archived=query.include_archived,
-        created_gte=query.created_at_gte,
-        created_lte=query.created_at_lte,
+        within=Span(gte=query.created_at_gte, lte=query.created_at_lte),
     )
     return pages.forward(rows, query.limit, LIST)
 

@@ -22,6 +22,7 @@ from freehold.errors import InvalidRequest, NotFound
 from freehold.ports.clock import Clock
 from freehold.ports.memory import Actor
 from freehold.store import memories, memory_changes, memory_versions
+from freehold.store.keyset import Span
 from freehold.store.memory_versions import Matching, VersionRow
 from freehold.store.units import ReadSession, WriteSession
 
@@ -59,6 +60,7 @@ async def listed(
     """
     store = await service.find(session, workspace_id, memory_store_id)
     limit = query.limit if query.view == "basic" else min(query.limit, limits.MEMORIES_FULL_PAGE)
+    name = pages.of(LIST, store.id)
     rows = await memory_versions.page(
         session,
         store.id,
@@ -66,13 +68,12 @@ async def listed(
             memory_id=query.memory_id,
             operation=query.operation,
             actors=tuple(_actors(query)),
-            created_gte=query.created_at_gte,
-            created_lte=query.created_at_lte,
+            within=Span(gte=query.created_at_gte, lte=query.created_at_lte),
         ),
-        after=pages.key(pages.decode(query.page, LIST, "desc")),
+        after=pages.key(pages.decode(query.page, name, "desc")),
         limit=limit + 1,
     )
-    return pages.forward(rows, limit, LIST)
+    return pages.forward(rows, limit, name)
 
 
 def _actors(query: MemoryVersionListQuery) -> list[Actor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from freehold.api.memory_stores import service as memory_stores
 from freehold.api.memory_stores.schemas import MemoryStoreResourceParams
@@ -74,12 +75,14 @@ async def attach(
     wanted: Sequence[ResourceParams],
     workshop: Workshop,
     *,
+    at: datetime | None = None,
     beside: Sequence[ResourceRow] = (),
     listed: bool = True,
 ) -> list[ResourceRow]:
     """Store resources of a session.
 
     Args:
+        at: when they came to it, which is when the session was created if it is new.
         beside: those that it has already.
         listed: whether the client named them in a list, for the paths in refusals.
 
@@ -89,7 +92,7 @@ async def attach(
     """
     bodies = await _bodies(tx, owner, wanted, workshop.git_hosts, beside=beside, listed=listed)
     await _copy_files(tx, owner, bodies, workshop.files)
-    now = workshop.clock.now()
+    now = at or workshop.clock.now()
     first = 1 + await session_resources.last_position(tx, owner.session_id)
     rows = [
         _sealed(

@@ -41,13 +41,14 @@ async def listed(
         NotFound: no such session. InvalidRequest: the cursor is none of this list.
     """
     row = await session_service.find(session, workspace_id, session_id)
-    after = _position(pages.decode(query.page, LIST, "asc"))
+    name = pages.of(LIST, row.id)
+    after = _position(pages.decode(query.page, name, "asc"))
     more = None if query.limit is None else query.limit + 1
     found = await session_resources.page(session, row.id, after=after, limit=more)
     if query.limit is None or len(found) <= query.limit:
         return found, None
     found = found[: query.limit]
-    return found, cursors.encode(Cursor(LIST, "asc", "next", (found[-1].position,)))
+    return found, cursors.encode(Cursor(name, "asc", "next", (found[-1].position,)))
 
 
 def _position(cursor: Cursor | None) -> int | None:

@@ -42,6 +42,7 @@ from freehold.store import (
 )
 from freehold.store.credentials import CredentialRow
 from freehold.store.environments import EnvironmentRow
+from freehold.store.keyset import Span
 from freehold.store.session_resources import ResourceRow
 from freehold.store.sessions import SessionRow
 from freehold.store.units import ReadSession, WriteSession
@@ -195,7 +196,7 @@ async def create(
         )
         await work.insert(tx, item)
     owner = Owner(workspace_id, row.id, agent, environment.id, environment.config)
-    resources = await attach(tx, owner, params.resources or [], workshop)
+    resources = await attach(tx, owner, params.resources or [], workshop, at=now)
     await skill_source.pin(tx, workspace_id, row.id, agent["skills"])
     notices = support.unreachable_hosts(checked.credentials, environment.config, agent)
     if not events and not notices:
@@ -278,10 +279,12 @@ async def listed(
         agent_version=query.agent_version,
         statuses=query.statuses,
         include_archived=query.include_archived,
-        created_gt=query.created_at_gt,
-        created_gte=query.created_at_gte,
-        created_lt=query.created_at_lt,
-        created_lte=query.created_at_lte,
+        within=Span(
+            gt=query.created_at_gt,
+            gte=query.created_at_gte,
+            lt=query.created_at_lt,
+            lte=query.created_at_lte,
+        ),
         memory_store_id=query.memory_store_id,
         deployment_id=query.deployment_id,
     )

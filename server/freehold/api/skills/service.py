@@ -219,7 +219,7 @@ async def listed_versions(
     Raises:
         NotFound: no such skill. InvalidRequest: the cursor is none of this list.
     """
-    name = f"{VERSIONS}:{skill_id[:200]}"
+    name = pages.of(VERSIONS, skill_id[:200])
     after = pages.key(pages.decode(query.page, name, "desc"))
     if (ours := catalog().get(skill_id)) is not None:
         return ([] if after is not None else [ours]), None

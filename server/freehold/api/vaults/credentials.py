@@ -118,14 +118,15 @@ async def listed(
         NotFound: no such vault. InvalidRequest: the cursor is none of this list.
     """
     vault = await vault_service.find(session, workspace_id, vault_id)
+    name = pages.of(LIST, vault.id)
     rows = await credentials.page(
         session,
         vault.id,
-        after=pages.key(pages.decode(query.page, LIST, "desc")),
+        after=pages.key(pages.decode(query.page, name, "desc")),
         limit=query.limit + 1,
         include_archived=query.include_archived,
     )
-    return pages.forward(rows, query.limit, LIST)
+    return pages.forward(rows, query.limit, name)
 
 
 async def update(

@@ -127,7 +127,8 @@ async def listed(
             "Only self-hosted environments have work.",
             should_retry=False,
         )
-    cursor = pages.decode(query.page, LIST, "desc")
+    name = pages.of(LIST, environment_id)
+    cursor = pages.decode(query.page, name, "desc")
     rows = await work.page(
         session,
         workspace_id,
@@ -136,7 +137,7 @@ async def listed(
         after=pages.key(cursor),
         limit=query.limit + 1,
     )
-    return pages.forward(rows, query.limit, LIST)
+    return pages.forward(rows, query.limit, name)
 
 
 async def acknowledge(tx: WriteSession, item: WorkRow, clock: Clock) -> WorkRow:
