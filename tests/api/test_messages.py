@@ -1,4 +1,4 @@
-"""The Messages API and the list of models behind the same base URL (spec 21)."""
+"""The Messages API behind the same base URL (spec 21)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-import anthropic
 import httpx2 as httpx
 import pytest
 from anthropic import Anthropic
@@ -164,44 +163,6 @@ def test_a_stream_is_passed_on_as_it_comes(http: httpx.Client) -> None:
         lines = [line for line in answer.iter_lines() if line.startswith("event:")]
     assert lines[0] == "event: message_start"
     assert lines[-1] == "event: message_stop"
-
-
-def test_models_are_listed_and_paged(sdk: Anthropic) -> None:
-    models = list(sdk.models.list(limit=2))
-    assert [model.id for model in models[:3]] == ["remote", "down", "safe"]
-    assert len(models) == len({model.id for model in models}) > 20
-    assert next(iter(sdk.beta.models.list(limit=1000))).id == "remote"
-    page = sdk.models.list(before_id=models[3].id, limit=2)
-    assert [model.id for model in page.data] == ["down", "safe"]
-    assert page.has_more
-    assert sdk.models.list(lifecycle=["retired"]).data == []
-    assert models[0].max_input_tokens == 12_345
-    assert {model.line for model in models if model.id.startswith("claude-opus")} == {"opus"}
-
-
-def test_one_model(sdk: Anthropic) -> None:
-    model = sdk.models.retrieve("claude-opus-5")
-    assert (model.line, model.max_tokens, model.lifecycle) == ("opus", 128_000, "active")
-    assert sdk.models.retrieve("mine-anything/at:all").line is None
-    with pytest.raises(anthropic.NotFoundError):
-        sdk.models.retrieve("gpt-x")
-
-
-@pytest.mark.parametrize(
-    ("query", "message"),
-    [
-        ("after_id=x&before_id=y", "Only one of after_id or before_id may be set."),
-        ("after_id=nope", "after_id: no model nope is listed"),
-        (
-            "limit=0",
-            "limit: value must be greater than or equal to 1 and less than or equal to 1000",
-        ),
-        ("lifecycle[]=x", 'Failed to parse request: lifecycle[0]: "x" is not a valid value'),
-    ],
-)
-def test_a_bad_query_is_refused(http: httpx.Client, query: str, message: str) -> None:
-    answer = http.get(f"/v1/models?{query}")
-    assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
 
 
 def test_a_session_runs_on_a_route_and_its_fallback_at_their_price(sdk: Anthropic) -> None:
