@@ -14,6 +14,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from freehold.api import requests
 from freehold.api.deps import services
 from freehold.errors import ApiError, InvalidRequest, ModelError, NotSupported, Overloaded
 from freehold.ports.model import Relay, Relayed
@@ -41,8 +42,11 @@ async def count_tokens(request: Request) -> Response:
 
 async def _passed_on(request: Request, path: str) -> Response:
     relay = _relay(request)
+    requests.check_encoding(request.headers.get("content-encoding"))
     body = await request.body()
     _check(body)
+    if request.url.query:
+        path = f"{path}?{request.url.query}"
     try:
         answer = await relay.relay(path, body, _headers(request))
     except ModelError as error:
