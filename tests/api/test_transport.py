@@ -125,12 +125,63 @@ def refused_starting(response: httpx.Response, status: int, start: str) -> dict[
     return refused(response, status, message)
 
 
+def has_identity(answer: httpx.Response, status: int) -> None:
+    assert answer.status_code == status
+    for name in ("request-id", "anthropic-organization-id"):
+        assert len(answer.headers.get_list(name)) == 1
+    assert is_id("req", answer.headers["request-id"])
+    uuid.UUID(answer.headers["anthropic-organization-id"])
+
+
 class TestHeaders:
     def test_on_success_and_on_refusal(self, http: httpx.Client) -> None:
         for path in (AGENTS, "/v1/none", "/none"):
             answer = http.get(path)
             assert is_id("req", answer.headers["request-id"])
             uuid.UUID(answer.headers["anthropic-organization-id"])
+
+    @pytest.mark.parametrize(
+        ("method", "path", "status"),
+        [
+            ("GET", AGENTS, 200),
+            ("GET", "/healthz", 200),
+            ("GET", "/openapi.json", 200),
+            ("GET", "/v1/models", 200),
+            ("POST", AGENTS, 400),
+            ("GET", f"/v1/sessions/{ABSENT_SESSION}", 404),
+            ("GET", f"/v1/sessions/{ABSENT_SESSION}/events/stream", 404),
+            ("GET", "/v1/none", 404),
+            ("GET", "/none", 404),
+            ("PUT", AGENTS, 405),
+            ("DELETE", "/none", 404),
+        ],
+    )
+    def test_once_on_every_answer(
+        self, http: httpx.Client, method: str, path: str, status: int
+    ) -> None:
+        has_identity(http.request(method, path), status)
+
+    def test_on_those_who_may_not_come_in(self, shared: Served, locked: Served) -> None:
+        has_identity(httpx.get(shared.url + AGENTS), 401)
+        has_identity(httpx.get(locked.url + AGENTS, headers=BETA), 401)
+
+    def test_on_bodies_that_are_too_large(self, http: httpx.Client) -> None:
+        has_identity(http.post(AGENTS, content=b"x" * (TestSize.LIMIT + 1)), 413)
+
+    def test_on_streams(self, http: httpx.Client) -> None:
+        environment = http.post("/v1/environments", json={"name": "e"}).json()
+        agent = http.post(AGENTS, json={"name": "a", "model": "m"}).json()
+        body = {"agent": agent["id"], "environment_id": environment["id"]}
+        session = http.post("/v1/sessions", json=body).json()
+        with http.stream("GET", f"/v1/sessions/{session['id']}/events/stream") as stream:
+            has_identity(stream, 200)
+            assert is_id("wrkspc", stream.headers["anthropic-workspace-id"])
+
+    def test_on_bytes(self, http: httpx.Client) -> None:
+        skill = http.get("/v1/skills/xlsx").json()
+        versions = http.get(f"/v1/skills/{skill['id']}/versions").json()["data"]
+        content = f"/v1/skills/xlsx/versions/{versions[0]['id']}/content"
+        has_identity(http.get(content), 200)
 
     def test_ids_of_requests_differ_and_the_organization_does_not(self, http: httpx.Client) -> None:
         answers = [http.get(AGENTS) for _ in range(3)]
@@ -388,12 +439,12 @@ def test_an_unexpected_error_tells_nothing(tmp_path: Path) -> None:
         object.__setattr__(services, "database", Broken())
         answer = httpx.get(served.url + AGENTS, headers=BETA)
         body = answer.json()
-        assert answer.status_code == 500
+        has_identity(answer, 500)
         assert body["error"] == {"type": "api_error", "message": "Internal server error"}
         assert body["request_id"] == answer.headers["request-id"]
         assert "hunter2" not in answer.text
         health = httpx.get(served.url + "/readyz")
-        assert health.status_code == 503
+        has_identity(health, 503)
         assert {"name": "database", "status": "error"} in health.json()["checks"]
         assert "hunter2" not in health.text
 
