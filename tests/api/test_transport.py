@@ -23,6 +23,7 @@ from tests.support.running import BETA, Served, serve
 
 AGENTS = "/v1/agents"
 ABSENT_SESSION = "sesn_011CZkYpogX7uDKUyvBTophP"
+MEMORY = {"path": "/a", "content": "x"}
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +204,61 @@ class TestHeaders:
             404,
             f"Workspace `{other}` not found.",
         )
+
+
+class TestRetryHints:
+    """``x-should-retry: false`` where it was recorded, and not where it was seen to be missing."""
+
+    @pytest.fixture
+    def made(self, http: httpx.Client) -> dict[str, str]:
+        store = http.post("/v1/memory_stores", json={"name": "s"}).json()["id"]
+        memory = http.post(f"/v1/memory_stores/{store}/memories", json=MEMORY).json()["id"]
+        cloud = http.post("/v1/environments", json={"name": "e"}).json()["id"]
+        files = {"file": ("a.txt", b"a", "text/plain")}
+        file = http.post("/v1/files", files=files).json()["id"]
+        agent = http.post(AGENTS, json={"name": "a", "model": "m"}).json()["id"]
+        return {"store": store, "memory": memory, "cloud": cloud, "file": file, "agent": agent}
+
+    @pytest.mark.parametrize(
+        ("request_line", "body", "status"),
+        [
+            ("GET /v1/none", None, 404),
+            ("GET /v1/skills/skill_011CZkYpogX7uDKUyvBTophP", None, 404),
+            ("GET /v1/skills/none", None, 404),
+            ("DELETE /v1/skills/xlsx", None, 400),
+            ("POST /v1/environments", {}, 400),
+            ("POST /v1/environments", {"name": "x", "bogus": 1}, 400),
+            ("DELETE /v1/environments/env_011CZkYpogX7uDKUyvBTophP", None, 404),
+            ("POST /v1/environments/env_011CZkYpogX7uDKUyvBTophP/archive", None, 404),
+            ("GET /v1/environments/{cloud}/work/poll", None, 400),
+            ("GET /v1/environments/{cloud}/work", None, 404),
+            ("GET /v1/files/file_011CZkYpogX7uDKUyvBTophP", None, 404),
+            ("GET /v1/files/{file}/content", None, 400),
+            ("POST /v1/memory_stores/{store}/memories", {"path": "/a", "content": "x"}, 409),
+            (
+                "POST /v1/memory_stores/{store}/memories/{memory}",
+                {
+                    "content": "y",
+                    "precondition": {"type": "content_sha256", "content_sha256": "0" * 64},
+                },
+                409,
+            ),
+        ],
+    )
+    def test_told_not_to(
+        self,
+        http: httpx.Client,
+        made: dict[str, str],
+        request_line: str,
+        body: Any,
+        status: int,
+    ) -> None:
+        answer = http.request(*request_line.format(**made).split(), json=body)
+        assert answer.status_code == status, answer.text
+        assert answer.headers["x-should-retry"] == "false"
+
+    def test_what_succeeds_has_no_hint(self, http: httpx.Client) -> None:
+        assert "x-should-retry" not in http.get(AGENTS).headers
 
 
 class TestPathsAndMethods:
