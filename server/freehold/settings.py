@@ -333,8 +333,9 @@ class Settings(BaseSettings):
     rate_limits: str = Field(
         default="",
         description="How many requests are taken a minute: `hosted` (the hosted service's figures) "
-        "or such as `create=300,read=1200,files=500`; a kind that is left out has no limit. All "
-        "processes on one database keep them together. Default: no limits.",
+        "or such as `create=300,read=1200,files=500`; a kind that is left out has no limit. "
+        "Counted in the database, so that all processes on it keep them together: each takes a "
+        "fiftieth of a minute's requests at a time. Default: no limits.",
     )
     rate_limits_per: Literal["organization", "workspace", "key"] = Field(
         default="organization",

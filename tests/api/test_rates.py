@@ -14,6 +14,7 @@ import pytest
 from freehold.core.rates import HOSTED
 from tests.api.conftest import refused
 from tests.support.running import BETA, Served, serve
+from tests.support.workers import mint_key, served_database
 
 AGENTS = "/v1/agents"
 NAMES = [f"anthropic-ratelimit-requests-{name}" for name in ("limit", "remaining", "reset")]
@@ -108,6 +109,20 @@ def test_a_stream_counts_once(limited: Served) -> None:
             assert stream.status_code == 200
             assert stream.headers[NAMES[1]] == "2"
         assert http.get(AGENTS).headers[NAMES[1]] == "1"
+
+
+def test_what_workers_send_is_not_counted(tmp_path: Path) -> None:
+    with serve(tmp_path / "data", rate_limits="create=2,read=2") as served:
+        with client(served) as http:
+            body = {"name": "own", "config": {"type": "self_hosted"}}
+            environment = http.post("/v1/environments", json=body).json()["id"]
+        key, _ = mint_key(served_database(served), environment)
+        worker = {"anthropic-beta": BETA["anthropic-beta"], "authorization": f"Bearer {key}"}
+        for _ in range(5):
+            path = f"{served.url}/v1/environments/{environment}/work/poll"
+            answer = httpx.get(path, headers=worker)
+            assert (answer.status_code, answer.json()) == (200, None)
+            assert NAMES[0] not in answer.headers
 
 
 def test_the_hosted_figures_for_everybody(tmp_path: Path) -> None:
