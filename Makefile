@@ -72,6 +72,11 @@ test-compose: $(READY)  ## Bring the Compose file up from a clean clone, use it,
 test: $(READY)  ## Run the whole test suite; ARGS are pytest's
 	$(PYTEST) $(ARGS)
 
+.PHONY: test-schemathesis
+test-schemathesis: $(READY)  ## Make 10,000 generated requests and more; takes some minutes
+	FREEHOLD_TEST_SCHEMATHESIS=$${FREEHOLD_TEST_SCHEMATHESIS:-10000} \
+		$(BIN)/python -m pytest -v -s tests/api/test_generated.py $(ARGS)
+
 # A real language model, offline: not part of `make test`, because its server is compiled first.
 LOCAL_MODEL := .venv-local-model
 

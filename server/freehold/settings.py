@@ -21,6 +21,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from freehold.core import rates
 from freehold.core.addresses import LOOPBACK, Network, parse_network
 from freehold.core.domains import allowed_host_problem
 from freehold.core.git_repositories import git_host_problem
@@ -339,6 +340,18 @@ class Settings(BaseSettings):
         "default workspace, beside those of `freehold keys create`. With neither, on loopback any "
         "non-empty key is taken.",
     )
+    rate_limits: str = Field(
+        default="",
+        description="How many requests are taken a minute: `hosted` (the hosted service's figures) "
+        "or such as `create=300,read=1200,files=500`; a kind that is left out has no limit. "
+        "Counted in the database, so that all processes on it keep them together: each takes a "
+        "fiftieth of a minute's requests at a time. Default: no limits.",
+    )
+    rate_limits_per: Literal["organization", "workspace", "key"] = Field(
+        default="organization",
+        description="Whose limits those are: everybody's together (`organization`), or each "
+        "`workspace`'s or each `key`'s own.",
+    )
     secret_key: SecretStr | None = Field(
         default=None,
         description="Keys that seal the secrets of vaults: base64 of 32 random bytes "
@@ -356,6 +369,12 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "console", "json"] = Field(
         default="auto", description="`console`, `json`; `auto` is console on a terminal, else JSON."
     )
+
+    @field_validator("rate_limits", mode="after")
+    @classmethod
+    def _are_rates(cls, value: str) -> str:
+        rates.parse(value)
+        return value
 
     @field_validator("trusted_networks", "mcp_networks", "webhook_networks", mode="after")
     @classmethod

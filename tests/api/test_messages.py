@@ -1,16 +1,20 @@
-"""The Messages API and the list of models behind the same base URL (spec 21)."""
+"""The Messages API behind the same base URL (spec 21)."""
 
 from __future__ import annotations
 
+import gzip
 import json
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import anthropic
 import httpx2 as httpx
+import pydantic
 import pytest
 from anthropic import Anthropic, types
 
+from freehold.core.ids import is_id
 from freehold.models.scripted.http import ScriptedHttp
 from freehold.models.scripted.model import ScriptedModel
 from tests.api.conftest import said, turn
@@ -27,9 +31,12 @@ class Recorder(ScriptedHttp):
         super().__init__(ScriptedModel(), api_key=KEY)
         self.headers: list[dict[str, str]] = []
         self.bodies: list[bytes] = []
+        self.targets: list[str] = []
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.headers.append({k.decode(): v.decode() for k, v in scope["headers"]})
+        query = scope["query_string"].decode()
+        self.targets.append(f"{scope['path']}?{query}" if query else scope["path"])
         parts: list[bytes] = []
 
         async def heard() -> Any:
@@ -192,44 +199,6 @@ def test_a_stream_is_passed_on_as_it_comes(http: httpx.Client) -> None:
     assert lines[-1] == "event: message_stop"
 
 
-def test_models_are_listed_and_paged(sdk: Anthropic) -> None:
-    models = list(sdk.models.list(limit=2))
-    assert [model.id for model in models[:3]] == ["remote", "down", "safe"]
-    assert len(models) == len({model.id for model in models}) > 20
-    assert next(iter(sdk.beta.models.list(limit=1000))).id == "remote"
-    page = sdk.models.list(before_id=models[3].id, limit=2)
-    assert [model.id for model in page.data] == ["down", "safe"]
-    assert page.has_more
-    assert sdk.models.list(lifecycle=["retired"]).data == []
-    assert models[0].max_input_tokens == 12_345
-    assert {model.line for model in models if model.id.startswith("claude-opus")} == {"opus"}
-
-
-def test_one_model(sdk: Anthropic) -> None:
-    model = sdk.models.retrieve("claude-opus-5")
-    assert (model.line, model.max_tokens, model.lifecycle) == ("opus", 128_000, "active")
-    assert sdk.models.retrieve("mine-anything/at:all").line is None
-    with pytest.raises(anthropic.NotFoundError):
-        sdk.models.retrieve("gpt-x")
-
-
-@pytest.mark.parametrize(
-    ("query", "message"),
-    [
-        ("after_id=x&before_id=y", "Only one of after_id or before_id may be set."),
-        ("after_id=nope", "after_id: no model nope is listed"),
-        (
-            "limit=0",
-            "limit: value must be greater than or equal to 1 and less than or equal to 1000",
-        ),
-        ("lifecycle[]=x", 'Failed to parse request: lifecycle[0]: "x" is not a valid value'),
-    ],
-)
-def test_a_bad_query_is_refused(http: httpx.Client, query: str, message: str) -> None:
-    answer = http.get(f"/v1/models?{query}")
-    assert (answer.status_code, answer.json()["error"]["message"]) == (400, message)
-
-
 def test_a_session_runs_on_a_route_and_its_fallback_at_their_price(sdk: Anthropic) -> None:
     environment = sdk.beta.environments.create(name="routes")
     for model in ("remote", "safe"):
@@ -239,3 +208,101 @@ def test_a_session_runs_on_a_route_and_its_fallback_at_their_price(sdk: Anthropi
         (message,) = [event for event in seen if event.type == "agent.message"]
         assert message.content[0].text == "from afar"
         assert sdk.beta.sessions.retrieve(session.id).usage.list_cost.amount == "0"
+
+
+def test_the_query_goes_on(http: httpx.Client, recorder: Recorder) -> None:
+    body = {"model": "remote", "max_tokens": 9, "messages": ask("hi")}
+    for path in ("/v1/messages", "/v1/messages/count_tokens"):
+        for query in ("", "?beta=true", "?beta=true&a=b%20c"):
+            assert http.post(path + query, json=body).status_code == 200
+            assert recorder.targets[-1] == path + query
+    assert http.post("/v1/messages?beta=true", json={**body, "model": "mine-3"}).status_code == 200
+
+
+class Place(pydantic.BaseModel):
+    city: str
+    people: int
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5", "remote"])
+def test_output_is_parsed_by_the_sdk_in_both_lanes(sdk: Anthropic, model: str) -> None:
+    messages = ask('/say {"city": "Bern", "people": 137000}')
+    for lane in (sdk.messages, sdk.beta.messages):
+        answer = lane.parse(  # type: ignore[attr-defined]
+            model=model, max_tokens=99, messages=messages, output_format=Place
+        )
+        assert answer.parsed_output == Place(city="Bern", people=137_000)
+
+
+def test_the_beta_lane_streams_and_counts(sdk: Anthropic, recorder: Recorder) -> None:
+    with sdk.beta.messages.stream(
+        model="remote", max_tokens=99, messages=ask("/say over")
+    ) as stream:
+        assert "".join(stream.text_stream) == "over"
+    counted = sdk.beta.messages.count_tokens(model="remote", messages=ask("hello"))
+    assert counted.input_tokens > 0
+    assert "token-counting-2024-11-01" in recorder.headers[-1]["anthropic-beta"]
+
+
+BREAKS = "/say Half of a sen\n/fail {kind} x9 that was it"
+
+
+@pytest.mark.parametrize("model", ["claude-opus-5", "remote"])
+def test_a_stream_that_fails_half_way_says_so_as_the_provider_did(
+    sdk: Anthropic, model: str
+) -> None:
+    heard = ""
+    asked = ask(BREAKS.format(kind="overloaded"))
+    with (
+        pytest.raises(anthropic.APIStatusError, match="that was it") as raised,
+        sdk.messages.stream(model=model, max_tokens=99, messages=asked) as stream,
+    ):
+        for text in stream.text_stream:
+            heard += text
+    assert heard == "Half of a sen"
+    assert raised.value.body["error"]["type"] == "overloaded_error"  # type: ignore[index]
+
+
+def test_a_stream_that_breaks_off_breaks_off_here(http: httpx.Client) -> None:
+    text = BREAKS.format(kind="connection")
+    body = {"model": "remote", "max_tokens": 9, "stream": True, "messages": ask(text)}
+    lines: list[str] = []
+    with (
+        pytest.raises(httpx.HTTPError),
+        http.stream("POST", "/v1/messages", json=body) as answer,
+    ):
+        assert answer.status_code == 200
+        lines.extend(answer.iter_lines())
+    assert "event: content_block_delta" in lines
+    assert "event: message_stop" not in lines
+    assert http.get("/v1/models").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/v1/messages", "/v1/messages/count_tokens"])
+@pytest.mark.parametrize("asked", ["whole", "streamed", "refused", "no model"])
+def test_every_answer_has_freehold_s_headers(http: httpx.Client, path: str, asked: str) -> None:
+    body: dict[str, Any] = {"model": "remote", "max_tokens": 9, "messages": ask("hi")}
+    if asked == "streamed":
+        body["stream"] = True
+    elif asked == "refused":
+        body["messages"] = "none"
+    elif asked == "no model":
+        del body["model"]
+    answer = http.post(path, json=body)
+    assert answer.is_success is (asked in ("whole", "streamed"))
+    assert answer.headers.get_list("request-id")[1:] == []
+    assert is_id("req", answer.headers["request-id"])
+    uuid.UUID(answer.headers["anthropic-organization-id"])
+    assert is_id("wrkspc", answer.headers["anthropic-workspace-id"])
+    assert ("upstream-request-id" in answer.headers) is (asked != "no model")
+
+
+def test_a_compressed_body_is_refused_as_such(http: httpx.Client) -> None:
+    answer = http.post(
+        "/v1/messages",
+        content=gzip.compress(b'{"model": "remote"}'),
+        headers={"content-encoding": "gzip", "content-type": "application/json"},
+    )
+    assert answer.status_code == 400
+    details = answer.json()["error"]["details"]
+    assert details == {"error_code": "request_body_encoding_unsupported"}

@@ -27,6 +27,7 @@ from freehold.api.memory_stores.routes import router as memory_stores
 from freehold.api.messages.routes import router as messages
 from freehold.api.models.routes import router as models
 from freehold.api.organization.routes import router as organization
+from freehold.api.rates import RateLimits
 from freehold.api.session_resources.routes import router as session_resources
 from freehold.api.sessions.routes import router as sessions
 from freehold.api.skills.routes import router as skills
@@ -37,6 +38,8 @@ from freehold.api.vaults.routes import router as vaults
 from freehold.api.webhooks.routes import router as webhooks
 from freehold.api.work.routes import router as work
 from freehold.api.workers import WorkerAccess
+from freehold.core.rates import parse as parse_rates
+from freehold.store.request_rates import SqlRequestRates
 
 __all__ = ["ApiServices", "install"]
 
@@ -91,4 +94,13 @@ def install(app: FastAPI, services: ApiServices) -> None:
         organization_id=auth.organization_id(services.settings.resolved_database_url),
         mint=services.clock.mint,
         file_bytes=services.settings.file_max_mb << 20,
+        rates=_rates(services),
     )
+
+
+def _rates(services: ApiServices) -> RateLimits | None:
+    rates = parse_rates(services.settings.rate_limits)
+    if not rates:
+        return None
+    per, counts = services.settings.rate_limits_per, SqlRequestRates(services.database)
+    return RateLimits(rates, per, counts, services.clock)

@@ -10,6 +10,8 @@ HEADER = "anthropic-beta"
 MANAGED_AGENTS = "managed-agents-2026-04-01"
 FILES_API = "files-api-2025-04-14"
 """Selects the shape that the list of files had before (spec 1.2)."""
+FALLBACKS = ("server-side-fallback-2026-06-01", "server-side-fallback-2026-07-01")
+"""With one of them a model tells which others may stand in for it."""
 
 FAMILIES = ("agents", "deployment_runs", "deployments", "environments", "sessions", "vaults")
 """First segments below ``/v1`` that do not exist without :data:`MANAGED_AGENTS`."""

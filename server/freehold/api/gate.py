@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from freehold import telemetry
 from freehold.api import auth, betas, errors, reach, workers
+from freehold.api.rates import RateLimits
 from freehold.core import limits
 from freehold.errors import ApiError, NotFound, RequestTooLarge
 
@@ -40,6 +41,7 @@ class Gate:
         organization_id: str,
         mint: Callable[[Prefix], str],
         file_bytes: int = limits.BODY_BYTES,
+        rates: RateLimits | None = None,
     ) -> None:
         self._app = app
         self._keys = keys
@@ -47,6 +49,7 @@ class Gate:
         self._organization = organization_id.encode()
         self._mint = mint
         self._file_bytes = file_bytes
+        self._rates = rates
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -69,6 +72,8 @@ class Gate:
         try:
             if _is_api(scope["path"]):
                 await self._admit(scope, answer)
+                if self._rates is not None:
+                    await self._count(self._rates, scope, answer)
                 body.check_declared(scope)
             await self._app(scope, body, answer)
         except ApiError as error:
@@ -121,6 +126,21 @@ class Gate:
         if b"%2f" in scope.get("raw_path", b"").lower():
             # An id with a slash in it, which would lead to another route than was meant.
             raise NotFound("Not found", should_retry=False)
+
+    @staticmethod
+    async def _count(rates: RateLimits, scope: Scope, answer: _Answer) -> None:
+        state = scope["state"]
+        if state["worker"] is not None:
+            return  # a fleet of them must not stop for what others ask
+        headers, refusal = await rates.admit(
+            scope["method"],
+            scope["path"],
+            workspace_id=state["workspace_id"],
+            key_id=state["api_key_id"],
+        )
+        answer.headers += headers
+        if refusal is not None:
+            raise refusal
 
 
 def _is_api(path: str) -> bool:

@@ -3,22 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from freehold.core.model_catalog import KNOWN_MODELS, ModelCapabilities, describe, identify
+from freehold.core.model_catalog import ModelCapabilities, describe, identify
+from freehold.core.model_listing import LISTED_MODELS, ListedModel, line_of
 from freehold.core.prices import ModelPrice, PriceList
-
-
-@dataclass(frozen=True)
-class ListedModel:
-    """A model as clients see it in a list."""
-
-    id: str
-    display_name: str | None = None
-
-
-_KNOWN = tuple(ListedModel(model_id) for model_id in KNOWN_MODELS)
 
 
 class Catalog:
@@ -37,7 +26,7 @@ class Catalog:
         prices: PriceList | None = None,
         capabilities: Sequence[tuple[str, ModelCapabilities]] = (),
         *,
-        listed: Sequence[ListedModel] = _KNOWN,
+        listed: Sequence[ListedModel] = LISTED_MODELS,
         open_to: Callable[[str], bool] = lambda model_id: identify(model_id) is not None,
     ) -> None:
         self._prices = prices or PriceList()
@@ -57,8 +46,14 @@ class Catalog:
         return describe(model_id)
 
     def find(self, model_id: str) -> ListedModel | None:
-        """The model of this id if requests for it have somewhere to go."""
+        """The model of this id or alias if requests for it have somewhere to go, or if it is
+        listed as one that takes none any more."""
         for model in self.listed:
             if model.id == model_id:
                 return model
-        return ListedModel(model_id) if self._open_to(model_id) else None
+        for model in self.listed:
+            if model_id in model.aliases:
+                return model
+        if not self._open_to(model_id):
+            return None
+        return ListedModel(model_id, line=line_of(model_id))

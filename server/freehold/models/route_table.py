@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import fields, replace
+from datetime import date
 from fnmatch import fnmatchcase
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from freehold.core.catalog import Catalog, ListedModel
+from freehold.core.catalog import Catalog
 from freehold.core.model_catalog import (
     KNOWN_MODELS,
     Effort,
@@ -18,6 +19,7 @@ from freehold.core.model_catalog import (
     describe,
     identify,
 )
+from freehold.core.model_listing import LISTED_MODELS, Lifecycle, ListedModel, line_of
 from freehold.core.prices import ModelPrice, PriceList
 from freehold.errors import ConfigurationError
 from freehold.models import config_file
@@ -45,6 +47,11 @@ class RouteForm(BaseModel):
     scripted: bool | _Name = False
     """Instead of a server the offline script: the built-in one, or that of a file."""
     display_name: _Name | None = None
+    """What ``GET /v1/models`` shows; the next four as well."""
+    created_at: date | None = None
+    lifecycle: Lifecycle | None = None
+    deprecated_at: date | None = None
+    retires_at: date | None = None
     context_window: int | None = Field(default=None, ge=1)
     max_output_tokens: int | None = Field(default=None, ge=1)
     thinking: ThinkingStyle | None = None
@@ -64,6 +71,10 @@ class RouteForm(BaseModel):
             raise ValueError("`scripted` has no server: leave out base_url and keys")
         if self.api_key and self.api_key_env:
             raise ValueError("give api_key or api_key_env, not both")
+        if self.lifecycle in (None, "active") and (self.deprecated_at or self.retires_at):
+            raise ValueError("deprecated_at and retires_at need a lifecycle other than active")
+        if self.is_pattern and self._shown().keys() - {"display_name"}:
+            raise ValueError("lifecycle and dates are for a route of one model, not for a pattern")
         return self
 
     @property
@@ -78,6 +89,21 @@ class RouteForm(BaseModel):
     def overrides(self) -> dict[str, object]:
         """The capabilities that are given."""
         given = {field.name: getattr(self, field.name) for field in fields(ModelCapabilities)}
+        return {name: value for name, value in given.items() if value is not None}
+
+    def listed(self) -> ListedModel:
+        """The route's model for a list; what is known of a Claude model holds for it too, unless
+        the route gives its name to another."""
+        own = self.upstream in (None, self.id)
+        known = next((m for m in LISTED_MODELS if own and self.id in (m.id, *m.aliases)), None)
+        model = known or ListedModel(self.id, line=line_of(self.upstream_id(self.id)))
+        if self.lifecycle is not None:
+            model = replace(model, deprecated_at=None, retires_at=None)
+        return replace(model, id=self.id, aliases=(), **self._shown())  # type: ignore[arg-type]
+
+    def _shown(self) -> dict[str, object]:
+        names = ("display_name", "created_at", "lifecycle", "deprecated_at", "retires_at")
+        given = {name: getattr(self, name) for name in names}
         return {name: value for name, value in given.items() if value is not None}
 
     def capabilities(self, model_id: str) -> ModelCapabilities:
@@ -188,7 +214,11 @@ def _capabilities(route: RouteForm) -> list[tuple[str, ModelCapabilities]]:
 
 def _listed(table: RouteTable) -> list[ListedModel]:
     """The table's own ids first, then the known models, each of which has a route or the default
-    one."""
-    own = [ListedModel(r.id, r.display_name) for r in table.models if not r.is_pattern]
+    one. A name that the table gives to a model of its own is no other's alias."""
+    own = [route.listed() for route in table.models if not route.is_pattern]
     seen = {model.id for model in own}
-    return own + [ListedModel(name) for name in KNOWN_MODELS if name not in seen]
+    return own + [
+        replace(model, aliases=tuple(name for name in model.aliases if name not in seen))
+        for model in LISTED_MODELS
+        if model.id not in seen
+    ]

@@ -74,6 +74,8 @@ class Relay(Protocol):
     async def relay(self, path: str, body: bytes, headers: Mapping[str, str]) -> Relayed:
         """POST ``body``, a JSON object, to ``path`` with the server's own key.
 
+        ``path`` may have a query string.
+
         Raises:
             ModelError: no answer came; every answer is passed on, also one that refuses.
         """

@@ -725,3 +725,14 @@ dreams = sa.Table(
         postgresql_where=sa.text("active"),
     ),
 )
+
+# What is left of the limits on requests (store.request_rates).
+request_rates = sa.Table(
+    "request_rates",
+    metadata,
+    # Whose limit: empty for the organization's, else a workspace or a key.
+    sa.Column("subject", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(16), primary_key=True),
+    # Microseconds since 1970 (core.rates).
+    sa.Column("full_at", sa.BigInteger, nullable=False),
+)

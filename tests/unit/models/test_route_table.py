@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from freehold.core.model_catalog import describe
 from freehold.core.prices import list_price
 from freehold.errors import ConfigurationError
 from freehold.models import build_catalog, build_model, table_secrets
-from freehold.models.route_table import load_table
+from freehold.models.route_table import RouteForm, load_table
 from freehold.models.routed import RoutedModel
 from freehold.settings import Settings
 
@@ -158,3 +159,30 @@ def test_mistakes_are_told_without_keys(tmp_path: Path, text: str, told: str) ->
 def test_a_key_that_is_not_set_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="from NO_SUCH_KEY, which is not set"):
         build_model(table(tmp_path, '[[models]]\nid = "x"\napi_key_env = "NO_SUCH_KEY"'))
+
+
+@pytest.mark.parametrize(
+    ("route", "message"),
+    [
+        ({"id": "a", "retires_at": "2027-01-01"}, "need a lifecycle other than active"),
+        (
+            {"id": "a", "lifecycle": "active", "deprecated_at": "2027-01-01"},
+            "need a lifecycle other than active",
+        ),
+        ({"id": "a-*", "lifecycle": "retired"}, "not for a pattern"),
+        ({"id": "a-*", "created_at": "2027-01-01"}, "not for a pattern"),
+        ({"id": "a", "lifecycle": "ancient"}, "lifecycle"),
+    ],
+)
+def test_a_model_s_life_must_make_sense(route: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        RouteForm.model_validate(route)
+
+
+def test_what_is_known_of_a_model_holds_on_its_own_route_and_the_table_s_word_comes_first() -> None:
+    plain = RouteForm(id="claude-sonnet-4-5", scripted=True).listed()
+    assert (plain.id, plain.aliases, plain.lifecycle) == ("claude-sonnet-4-5", (), "deprecated")
+    kept = RouteForm(id="claude-sonnet-4-5", scripted=True, lifecycle="active").listed()
+    assert (kept.lifecycle, kept.retires_at) == ("active", None)
+    other = RouteForm(id="claude-sonnet-4-5", upstream="qwen3:8b", scripted=True).listed()
+    assert (other.display_name, other.lifecycle, other.line) == (None, "active", None)

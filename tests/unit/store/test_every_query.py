@@ -18,8 +18,9 @@ ROWS = {
 }  # fmt: skip
 """What has its own workspace, and was read with the caller's or is being made for it."""
 
-OF_THE_ORGANIZATION = {"keys", "workspaces"}
-"""Modules whose tables are the organization's. A key says which workspace a request is of."""
+OF_THE_ORGANIZATION = {"keys", "request_rates", "workspaces"}
+"""Modules whose tables are the organization's. A key says which workspace a request is of, and rate
+limits are whose the settings say."""
 
 OF_THE_SERVER = {
     "checkpoints.SqlCheckpoints.sweep",
@@ -212,4 +213,4 @@ def test_every_table_of_a_workspaces_things_has_the_workspace() -> None:
         for table in tables.metadata.tables.values()
         if "workspace_id" not in table.c and not parents & set(table.c.keys())
     }
-    assert without == {"workspaces"}
+    assert without == {"request_rates", "workspaces"}

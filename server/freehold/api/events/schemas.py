@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
 
-from pydantic import BaseModel, Field, StringConstraints, create_model
+from pydantic import BaseModel, Field, GetJsonSchemaHandler, StringConstraints, create_model
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 from freehold.api.events.content import MessageBlock, ResultBlock, TextBlockParams, content
 from freehold.api.requests import INTEGER, Moment, Params, Query
@@ -221,6 +223,19 @@ def _client_event(event: EventParams, clock: Clock) -> ClientEvent:
             return log.SystemMessage(content=content(event.content))
 
 
+class _Described(BaseModel):
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> JsonSchemaValue:
+        # A serializer of its own would make the event any object.
+        plain = {key: value for key, value in schema.items() if key != "serialization"}
+        described = handler(cast("CoreSchema", plain))
+        found = handler.resolve_ref_schema(described)
+        found["required"] = ["type", *(n for n in found.get("required", ()) if n != "type")]
+        return described
+
+
 def _as_shown(event: type[BaseModel]) -> type[BaseModel]:
     """An event with what the API puts around it; for the document, nothing is made of it."""
     pending = event.model_fields["type"].default in (
@@ -231,7 +246,7 @@ def _as_shown(event: type[BaseModel]) -> type[BaseModel]:
     )
     moment: Any = (Timestamp | None, None) if pending else (Timestamp, ...)
     return create_model(
-        f"{event.__name__}Event", __base__=event, id=(str, ...), processed_at=moment
+        f"{event.__name__}Event", __base__=(event, _Described), id=(str, ...), processed_at=moment
     )
 
 

@@ -13,11 +13,14 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from freehold import telemetry
+from freehold.api import requests
 from freehold.api.deps import services, workspace_id
+from freehold.api.openapi import operation
 from freehold.core.ids import is_id
 from freehold.errors import (
     ApiError,
@@ -30,8 +33,7 @@ from freehold.errors import (
 from freehold.ports.model import Relay, Relayed
 from freehold.store import user_profiles
 
-# The Messages API describes itself; its schema is not Freehold's to repeat.
-router = APIRouter(prefix="/v1/messages", tags=["messages"], include_in_schema=False)
+router = APIRouter(prefix="/v1/messages", tags=["messages"])
 
 ANTHROPIC_VERSION = "2023-06-01"
 PROFILE_HEADER = "anthropic-user-profile-id"
@@ -40,13 +42,30 @@ _KEPT = frozenset({"content-type", "content-length", "content-encoding", "retry-
 _KEPT_PREFIXES = ("anthropic-ratelimit-", "x-should-retry", "retry-after-ms")
 
 
-@router.post("")
+class PassedOn(BaseModel):
+    """A request of the Messages API, which describes itself; its schema is not repeated here."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: str = Field(min_length=1)
+
+
+def _operation(summary: str, *more: str) -> dict[str, Any]:
+    described = operation(summary, None, body=PassedOn, beta=False)
+    anything: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
+    anything |= {media_type: {"schema": {"type": "string"}} for media_type in more}
+    described["responses"][200]["content"] = anything
+    described["responses"]["default"] = {"description": "As the server behind says"}
+    return described
+
+
+@router.post("", **_operation("Create a message", "text/event-stream"))
 async def create_message(request: Request) -> Response:
     """Passed on, streamed or not."""
     return await _passed_on(request, "/v1/messages")
 
 
-@router.post("/count_tokens")
+@router.post("/count_tokens", **_operation("Count the tokens of a message"))
 async def count_tokens(request: Request) -> Response:
     """Passed on."""
     return await _passed_on(request, "/v1/messages/count_tokens")
@@ -54,10 +73,13 @@ async def count_tokens(request: Request) -> Response:
 
 async def _passed_on(request: Request, path: str) -> Response:
     relay = _relay(request)
+    requests.check_encoding(request.headers.get("content-encoding"))
     body = await request.body()
     asked = _checked(body)
     profile_id = await _profile(request)
     _check_billing(asked, profile_id)
+    if request.url.query:
+        path = f"{path}?{request.url.query}"
     try:
         answer = await relay.relay(path, body, _headers(request))
     except ModelError as error:

@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from freehold.api import requests, responses
+from freehold.api import betas, requests, responses
 from freehold.api.deps import services
 from freehold.api.models import service
 from freehold.api.models.schemas import ModelInfo, ModelListQuery, ModelPage
@@ -19,10 +19,17 @@ router = APIRouter(prefix="/v1/models", tags=["models"])
 async def list_models(request: Request) -> Response:
     """The user's own first, then the known ones, newest first."""
     query = requests.query(request, ModelListQuery)
-    return responses.shown(service.listed(services(request).catalog, query))
+    page = service.listed(services(request).catalog, query, fallbacks=_fallbacks(request))
+    return responses.shown(page)
 
 
 @router.get("/{model_id:path}", **operation("Retrieve a model", ModelInfo, beta=False))
 async def retrieve_model(request: Request, model_id: str) -> Response:
-    """A model that requests can be sent to, listed or not."""
-    return responses.shown(service.find(services(request).catalog, model_id))
+    """A model that requests can be sent to, by its id or an alias, listed or not."""
+    found = service.find(services(request).catalog, model_id, fallbacks=_fallbacks(request))
+    return responses.shown(found)
+
+
+def _fallbacks(request: Request) -> bool:
+    named = betas.parse(request.headers.getlist(betas.HEADER))
+    return not named.isdisjoint(betas.FALLBACKS)

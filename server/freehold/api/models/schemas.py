@@ -9,9 +9,7 @@ from pydantic import Field
 from freehold.api.requests import INTEGER, Query
 from freehold.api.schemas import Shown
 from freehold.core import limits
-
-Lifecycle = Literal["active", "deprecated", "retired"]
-Line = Literal["haiku", "sonnet", "opus", "fable", "mythos"]
+from freehold.core.model_listing import Lifecycle, Line
 
 
 class ModelListQuery(Query):
@@ -39,7 +37,8 @@ class ModelInfo(Shown):
     max_input_tokens: int | None
     max_tokens: int | None
     capabilities: dict[str, Any] | None
-    allowed_fallback_models: list[str] | None
+    allowed_fallback_models: list[str] | None = None
+    """There for those who name the beta of fallbacks."""
 
 
 class ModelPage(Shown):

@@ -128,7 +128,7 @@ async def acknowledge_work(request: Request, environment_id: str, work_id: str) 
 
 @router.post(
     "/{work_id}/heartbeat",
-    **_operation("Keep a work item", WorkHeartbeat, query=WorkHeartbeatQuery),
+    **_operation("Keep a work item", WorkHeartbeat, query=WorkHeartbeatQuery, precondition=True),
 )
 async def heartbeat_work(request: Request, environment_id: str, work_id: str) -> Response:
     """Extends the lease. `412` if it is another's by now."""

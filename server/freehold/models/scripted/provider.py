@@ -33,7 +33,7 @@ async def _relay(
         scope: dict[str, Any] = {
             "type": "http",
             "method": "POST",
-            "path": path,
+            "path": path.partition("?")[0],
             "headers": [(b"x-api-key", b"freehold")]
             + [(name.lower().encode(), value.encode()) for name, value in headers.items()],
         }
