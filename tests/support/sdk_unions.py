@@ -8,6 +8,7 @@ can have one value only are no kinds.
 
 from __future__ import annotations
 
+import functools
 import re
 import types
 from collections.abc import Iterator
@@ -48,21 +49,21 @@ def shown(root: Any, value: Any) -> set[str]:
     return found
 
 
-def _members(annotation: Any) -> Iterator[Any]:
+@functools.cache
+def _members(annotation: Any) -> tuple[Any, ...]:
     origin = get_origin(annotation)
     if origin is Annotated:
-        yield from _members(get_args(annotation)[0])
-    elif origin in (Union, types.UnionType):
-        for member in get_args(annotation):
-            yield from _members(member)
-    else:
-        yield annotation
+        return _members(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return tuple(inner for member in get_args(annotation) for inner in _members(member))
+    return (annotation,)
 
 
 def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
+@functools.cache
 def _type_of(model: Any) -> str | None:
     """The one value that the model's ``type`` can have."""
     field = model.model_fields.get("type")
@@ -70,6 +71,7 @@ def _type_of(model: Any) -> str | None:
     return str(values[0]) if len(values) == 1 else None
 
 
+@functools.cache
 def _literals(annotation: Any) -> tuple[Any, ...]:
     return tuple(
         value
@@ -103,7 +105,7 @@ def _kinds(
 
 
 def _visit(annotation: Any, value: Any, path: str, found: set[str]) -> None:
-    members = list(_members(annotation))
+    members = _members(annotation)
     if isinstance(value, dict):
         models = [member for member in members if _is_model(member)]
         typed = [model for model in models if _type_of(model) == value.get("type")]
@@ -111,6 +113,11 @@ def _visit(annotation: Any, value: Any, path: str, found: set[str]) -> None:
             if not typed and (len(models) > 1 or _type_of(models[0])):
                 raise Mismatch(f"{path}: no type of the SDK is {value.get('type')!r}")
             _visit_model((typed or models)[0], value, path, found)
+            return
+        maps = [get_args(member)[1] for member in members if get_origin(member) is dict]
+        if maps:
+            for name, item in value.items():
+                _visit(maps[0], item, _join(path, name), found)
             return
     if isinstance(value, list):
         for member in members:
@@ -129,16 +136,21 @@ def _visit_model(model: Any, value: dict[str, Any], path: str, found: set[str]) 
     here = _join(path, _type_of(model))
     if here != path:
         found.add(here)
-    fields: dict[str, FieldInfo] = {
-        field.alias or name: field for name, field in model.model_fields.items()
-    }
-    if unknown := set(value) - set(fields):
+    fields = _fields(model)
+    unknown = set(value) - set(fields)
+    # Few types say that they take whatever else there is: JSON schemas do.
+    if unknown and "__pydantic_extra__" not in vars(model).get("__annotations__", {}):
         raise Mismatch(f"{here}: the SDK does not know {sorted(unknown)}")
     for name, field in fields.items():
         if name in value:
             _visit(field.annotation, value[name], _join(here, name), found)
         elif field.is_required():
             raise Mismatch(f"{here}: {name} is missing")
+
+
+@functools.cache
+def _fields(model: Any) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _is_a(member: Any, value: Any) -> bool:
