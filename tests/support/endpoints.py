@@ -13,7 +13,7 @@ from typing import Any
 
 from anthropic import Anthropic
 
-TABLE = Path(__file__).parents[1] / "parity/endpoints.tsv"
+TABLES = Path(__file__).parents[1] / "parity"
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,18 @@ class Endpoint:
 
 @functools.cache
 def endpoints() -> tuple[Endpoint, ...]:
-    """The whole table."""
-    with TABLE.open(encoding="utf-8", newline="") as file:
+    """The managed-agents surface, whole."""
+    return _rows("endpoints.tsv")
+
+
+@functools.cache
+def beyond() -> tuple[Endpoint, ...]:
+    """What else of the SDK's methods we answer."""
+    return _rows("beyond.tsv")
+
+
+def _rows(name: str) -> tuple[Endpoint, ...]:
+    with (TABLES / name).open(encoding="utf-8", newline="") as file:
         return tuple(Endpoint(**row) for row in csv.DictReader(file, delimiter="\t"))
 
 
@@ -52,7 +62,7 @@ def endpoints() -> tuple[Endpoint, ...]:
 def _patterns() -> dict[str, list[tuple[re.Pattern[str], Endpoint]]]:
     found: dict[str, list[tuple[re.Pattern[str], Endpoint]]] = {}
     # Words before ids: `…/work/poll` is no work item.
-    for endpoint in sorted(endpoints(), key=lambda one: one.path.replace("{", "~")):
+    for endpoint in sorted((*endpoints(), *beyond()), key=lambda one: one.path.replace("{", "~")):
         # Names of models may have slashes in them.
         known = endpoint.path.replace("{model_id}", ".+")
         pattern = re.compile(re.sub(r"{\w+}", "[^/]+", known))
