@@ -18,8 +18,9 @@ from freehold.core.workspaces import DEFAULT_WORKSPACE
 from freehold.dispatch.clock import SystemClock
 from freehold.models.scripted.http import ScriptedHttp
 from freehold.models.scripted.model import ScriptedModel
-from freehold.store import keys
+from freehold.store import keys, workspaces
 from freehold.store.database import Database
+from freehold.store.workspaces import WorkspaceRow
 from tests.support.models import served
 from tests.support.running import BETA, Served, serve
 
@@ -43,11 +44,12 @@ class World:
 
     def __init__(self, server: Served, key: str = "test") -> None:
         self.server = server
+        self.key = key
         self.answers: list[httpx2.Response] = []
         self.sdk: Anthropic = server.client(
             http_client=DefaultHttpxClient(event_hooks={"response": [self.answers.append]})
         ).with_options(api_key=key)
-        self.http = httpx2.Client(base_url=server.url, headers=BETA, timeout=60)
+        self.http = httpx2.Client(base_url=server.url, headers={**BETA, "x-api-key": key}, timeout=60)
         self._numbers = itertools.count(1)
 
     def close(self) -> None:
@@ -82,10 +84,9 @@ class World:
         return self.environment(config={"type": "self_hosted"})
 
     def session(self, _: Any = None, **more: Any) -> str:
-        given: dict[str, Any] = {"agent": self.agent()}
-        if "environment_id" not in more:
-            given["environment_id"] = self.environment()
-        return self.sdk.beta.sessions.create(**given, **more).id
+        more["agent"] = more.get("agent") or self.agent()
+        more["environment_id"] = more.get("environment_id") or self.environment()
+        return self.sdk.beta.sessions.create(**more).id
 
     def thread(self, ids: dict[str, str]) -> str:
         return next(iter(self.sdk.beta.sessions.threads.list(ids["session_id"]))).id
@@ -149,8 +150,9 @@ class World:
             "agent": self.agent(),
             "environment_id": self.environment(),
             "initial_events": [said("/say Done.")],
+            **more,
         }
-        return self.sdk.beta.deployments.create(**{**given, **more}).id
+        return self.sdk.beta.deployments.create(**given).id
 
     def deployment_run(self, _: Any = None) -> str:
         return self.sdk.beta.deployments.run(self.deployment()).id
@@ -237,6 +239,25 @@ def administered(folder: Path) -> Iterator[World]:
     """A server that asks for keys, and the SDK with an admin's."""
     with serve(folder / "data") as server:
         yield from _closing(World(server, mint(server, Scope("admin")).text))
+
+
+@contextlib.contextmanager
+def in_workspace(server: Served, name: str) -> Iterator[World]:
+    """The server as the key of a new workspace sees it."""
+
+    clock = SystemClock()
+    row = WorkspaceRow(clock.mint("wrkspc"), name[:40], "#6C5BB9", {}, clock.now())
+
+    async def insert() -> None:
+        database = Database(server.app.state.services.settings.resolved_database_url)
+        try:
+            async with database.write() as tx:
+                await workspaces.insert(tx, row)
+        finally:
+            await database.close()
+
+    asyncio.run(insert())
+    yield from _closing(World(server, mint(server, Scope("workspace", row.id)).text))
 
 
 def _closing(made: World) -> Iterator[World]:
