@@ -35,7 +35,7 @@ def alone(parity_server: Served, request: pytest.FixtureRequest) -> Iterator[Wor
 def test_answers_are_as_recorded_and_as_before(alone: World, resource: str) -> None:
     script = Script(alone, resource)
     SCRIPTS[resource](script)
-    assert script.complaints == []
+    assert not script.complaints, "\n".join(script.complaints)
     if os.environ.get(UPDATE):
         path_of(resource).write_text(written(script.kept), encoding="utf-8")
     changed = changes(resource, script.kept)
