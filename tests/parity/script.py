@@ -44,9 +44,7 @@ def inferred(source: str) -> Mark:
     return Mark("inferred", source)
 
 
-_ID = re.compile(
-    r"\b(?!req_)([a-z]+)_(?:01[1-9A-HJ-NP-Za-km-z]{22}|[0-9a-f]{24,64})\b"
-)
+_ID = re.compile(r"\b(?!req_)([a-z]+)_(?:01[1-9A-HJ-NP-Za-km-z]{22}|[0-9a-f]{24,64})\b")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 _OTHERS = [
     (re.compile(r"\breq_\w+"), "<request>"),

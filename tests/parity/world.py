@@ -49,7 +49,9 @@ class World:
         self.sdk: Anthropic = server.client(
             http_client=DefaultHttpxClient(event_hooks={"response": [self.answers.append]})
         ).with_options(api_key=key)
-        self.http = httpx2.Client(base_url=server.url, headers={**BETA, "x-api-key": key}, timeout=60)
+        self.http = httpx2.Client(
+            base_url=server.url, headers={**BETA, "x-api-key": key}, timeout=60
+        )
         self._numbers = itertools.count(1)
 
     def close(self) -> None:
@@ -228,6 +230,10 @@ upstream = "claude-haiku-4-5"
 base_url = "{url}"
 api_key = "{_KEY}"
 price = {{ input = 0, output = 0 }}
+
+[[models]]
+id = "down"
+base_url = "http://127.0.0.1:9"
 """
         )
         with serve(folder / "data", models=models, **settings) as server:

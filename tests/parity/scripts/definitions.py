@@ -74,9 +74,7 @@ def agents(s: Script) -> None:
             "unknown version of a skill",
             {
                 **HELPER,
-                "skills": [
-                    {"type": "anthropic", "skill_id": "xlsx", "version": "skver_" + ABSENT}
-                ],
+                "skills": [{"type": "anthropic", "skill_id": "xlsx", "version": "skver_" + ABSENT}],
             },
             "agent-skill-version",
         ),
@@ -139,7 +137,10 @@ def environments(s: Script) -> None:
     s("create: the least", recorded("3.2"), path, {"name": "plain"})
     s("list", typed(), "GET /v1/environments?limit=1")
     s("list: the last page", recorded("1.8"), "GET /v1/environments")
-    change = {"config": {"type": "cloud", "packages": {"npm": ["left-pad"]}}, "metadata": {"a": "b"}}
+    change = {
+        "config": {"type": "cloud", "packages": {"npm": ["left-pad"]}},
+        "metadata": {"a": "b"},
+    }
     s("update", recorded("3.2"), f"POST {url}", change)
     s("update: metadata", recorded("3.2"), f"POST {url}", {"metadata": {"a": ""}})
     other = {"config": {"type": "self_hosted"}}

@@ -94,7 +94,12 @@ def sessions(s: Script) -> None:
 
     busy = w.session(initial_events=[said("/wait 600")])
     _until(s, busy, "span.model_request_start")
-    s("archive: running", recorded(TEXTS), f"POST /v1/sessions/{busy}/archive", refusal="session-archive")
+    s(
+        "archive: running",
+        recorded(TEXTS),
+        f"POST /v1/sessions/{busy}/archive",
+        refusal="session-archive",
+    )
     s("delete: running", recorded(TEXTS), f"DELETE /v1/sessions/{busy}", refusal="session-delete")
     w.idle(busy, {"type": "user.interrupt"})
 
@@ -107,7 +112,11 @@ def sessions(s: Script) -> None:
     s("archive", recorded("25.18"), f"POST {url}/archive")
     s("archive: again", inferred("as recorded elsewhere"), f"POST {url}/archive")
     s("update: archived", inferred("text"), f"POST {url}", {"title": "x"}, status=400)
-    s("list: archived", recorded("5.4"), "GET /v1/sessions?statuses[]=terminated&include_archived=true")
+    s(
+        "list: archived",
+        recorded("5.4"),
+        "GET /v1/sessions?statuses[]=terminated&include_archived=true",
+    )
     s("delete", typed("5.1"), f"DELETE /v1/sessions/{least['id']}")
 
 
@@ -164,7 +173,13 @@ def events(s: Script) -> None:
     s("list", typed(), f"GET {url}?limit=2")
     s("list: by type", recorded("1.8"), f"GET {url}?types[]=user.message&types[]=agent.message")
     s("list: newest first", typed(), f"GET {url}?order=desc&limit=1")
-    s("send: of the server's own", recorded(TEXTS), send, _sent({"type": "session.usage"}), refusal="event-type")
+    s(
+        "send: of the server's own",
+        recorded(TEXTS),
+        send,
+        _sent({"type": "session.usage"}),
+        refusal="event-type",
+    )
     s("send: empty text", recorded(TEXTS), send, _sent(said("")), refusal="event-text")
     s("send: unknown field", recorded(TEXTS), send, {"events": [], "x": 1}, refusal="field-unknown")
     for name, id_, refusal in (
@@ -188,7 +203,13 @@ def events(s: Script) -> None:
     _rest(s, other)
     over = w.session()
     w.sdk.beta.sessions.archive(over)
-    s("send: archived", inferred("text"), f"POST /v1/sessions/{over}/events", _sent(said("x")), status=400)
+    s(
+        "send: archived",
+        inferred("text"),
+        f"POST /v1/sessions/{over}/events",
+        _sent(said("x")),
+        status=400,
+    )
     absent = f"/v1/sessions/sesn_{ABSENT}/events"
     s("list: absent", recorded(TEXTS), f"GET {absent}", refusal="session-absent")
     s("stream: absent", recorded(TEXTS), f"GET {absent}/stream", refusal="session-absent")
@@ -270,7 +291,11 @@ def _previews(s: Script) -> None:
 
 def threads(s: Script) -> None:
     w = s.world
-    session = w.session(agent=w.sdk.beta.agents.create(**{**HELPER, "mcp_servers": [], "tools": HELPER["tools"][::2]}).id)
+    session = w.session(
+        agent=w.sdk.beta.agents.create(
+            **{**HELPER, "mcp_servers": [], "tools": HELPER["tools"][::2]}
+        ).id
+    )
     url = f"/v1/sessions/{session}/threads"
     first = s("list: before a turn", recorded("7.2"), f"GET {url}")
     w.idle(session, said("/say Done."))
@@ -282,7 +307,12 @@ def threads(s: Script) -> None:
     more = ("usage.list_cost", "usage.server_tool_use", "usage.active_seconds")
     s.hold("get", known, shown, ("parent_thread_id", *more), values=False)
     s("events: list", typed(), f"GET {thread}/events?limit=2")
-    s("archive: the primary thread", recorded(TEXTS), f"POST {thread}/archive", refusal="thread-primary")
+    s(
+        "archive: the primary thread",
+        recorded(TEXTS),
+        f"POST {thread}/archive",
+        refusal="thread-primary",
+    )
     for name, id_, refusal in (
         ("malformed id", "nonsense", "thread-id"),
         ("absent", f"sthr_{ABSENT}", "thread-absent"),
@@ -315,7 +345,11 @@ def resources(s: Script) -> None:
     s("get", recorded("9.2"), f"GET {url}/{made['id']}")
     change = {"authorization_token": "t-1"}
     (git,) = [one for one in listed["data"] if one["type"] == "github_repository"]
-    s.hold("update", known["github_repository"], s("update", typed("9.1"), f"POST {url}/{git['id']}", change))
+    s.hold(
+        "update",
+        known["github_repository"],
+        s("update", typed("9.1"), f"POST {url}/{git['id']}", change),
+    )
     s("update: a file", inferred("text"), f"POST {url}/{made['id']}", change, status=400)
     s("get: absent", recorded(TEXTS), f"GET {url}/sesrsc_{ABSENT}", refusal="resource-absent")
     s("add: a memory store", recorded(TEXTS), f"POST {url}", store, refusal="resource-type")
@@ -323,6 +357,12 @@ def resources(s: Script) -> None:
     s("add: absent file", recorded(TEXTS), f"POST {url}", missing, refusal="session-file")
     bare = w.session(agent=w.agent(tools=[]))
     other = {"type": "file", "file_id": w.file()}
-    s("add: nothing reads", recorded(TEXTS), f"POST /v1/sessions/{bare}/resources", other, refusal="resource-read")
+    s(
+        "add: nothing reads",
+        recorded(TEXTS),
+        f"POST /v1/sessions/{bare}/resources",
+        other,
+        refusal="resource-read",
+    )
     s("delete", typed("9.1"), f"DELETE {url}/{made['id']}")
     s("delete: again", recorded(TEXTS), f"DELETE {url}/{made['id']}", refusal="resource-absent")
