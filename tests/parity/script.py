@@ -30,12 +30,12 @@ class Mark:
 
 
 def recorded(source: str) -> Mark:
-    """The specification has it from the real service; ``source`` is the chapter."""
+    """Seen of the real service, or an example of its answers; ``source`` is the chapter."""
     return Mark("recorded", source)
 
 
 def typed(source: str = "SDK 2.12.0") -> Mark:
-    """The SDK's types say so, or the documentation that is in them."""
+    """The SDK's types or the documentation say so."""
     return Mark("typed", source)
 
 
@@ -51,6 +51,7 @@ _OTHERS = [
     (re.compile(r"\bpage_[\w=-]+"), "<page>"),
     (re.compile(r"\bwhsec_[\w+/=-]+"), "<secret>"),
     (re.compile(r"\bsk-ant-\w+-[\w-]+"), "<key>"),
+    (re.compile(r"\b\d{16}\b"), "<number>"),
     (re.compile(r"http://127\.0\.0\.1:\d+"), "<server>"),
 ]
 _VARIES = {"active_seconds", "duration_seconds", "startup_seconds", "secret"}
@@ -73,7 +74,7 @@ class Script:
     _ids: dict[str, str] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
 
-    def __call__(  # noqa: PLR0913 - a call has as many sides
+    def __call__(
         self,
         name: str,
         mark: Mark,
@@ -98,8 +99,7 @@ class Script:
             given |= {"files": files, "data": form or {}}
         elif body is not None:
             given["json"] = body
-        with httpx2.Client(base_url=self.world.server.url, timeout=60) as client:
-            response = client.request(method, path, **given)
+        response = self.world.bare.request(method, path, **given)
         answer = _read(response)
         wanted = status or (refusals()[refusal].status if refusal else 200)
         if response.status_code != wanted:
@@ -126,13 +126,25 @@ class Script:
             if not any(one.startswith(path) for one in told)
         ]
 
-    def note(self, name: str, mark: Mark, value: Any, refusal: str | None = None) -> None:
-        """Keep something that is no answer of its own: events of a session, a tool's text."""
+    def note(
+        self,
+        name: str,
+        mark: Mark,
+        value: Any,
+        refusal: str | None = None,
+        *,
+        endpoint: str | None = None,
+    ) -> None:
+        """Keep what is no answer of its own: what a stream told, the text of a tool's result."""
         if refusal is not None and not refusals()[refusal].matches(value):
             self.complaints.append(f"{name}: {value!r} is not {refusal}")
-        self._add(name, {"kind": mark.kind, "source": mark.source, "value": self._plain(value)})
-        if refusal is not None:
-            self.kept[name]["refusal"] = refusal
+        kept: dict[str, Any] = {
+            "endpoint": endpoint,
+            "kind": mark.kind,
+            "source": mark.source,
+        }
+        kept |= {"refusal": refusal} if refusal else {}
+        self._add(name, {**kept, "value": self._plain(value)})
 
     def _headers(
         self, path: str, beta: str | None, headers: dict[str, str] | None
@@ -162,7 +174,7 @@ class Script:
         if known.should_retry and response.headers.get("x-should-retry") != known.should_retry:
             self.complaints.append(f"{name}: x-should-retry is not {known.should_retry}")
 
-    def _keep(  # noqa: PLR0917, PLR0913 - what is kept of a call
+    def _keep(  # noqa: PLR0917 - what is kept of a call
         self,
         name: str,
         mark: Mark,

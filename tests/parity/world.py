@@ -52,11 +52,13 @@ class World:
         self.http = httpx2.Client(
             base_url=server.url, headers={**BETA, "x-api-key": key}, timeout=60
         )
+        self.bare = httpx2.Client(base_url=server.url, timeout=60)
         self._numbers = itertools.count(1)
 
     def close(self) -> None:
         self.sdk.close()
         self.http.close()
+        self.bare.close()
 
     def name(self, word: str) -> str:
         """A name that no other object has."""

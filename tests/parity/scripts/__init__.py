@@ -1,4 +1,4 @@
-"""A script for each resource: what is asked of it, in which order, and how the answers are known."""
+"""A script for each resource: what is asked of it, and how we know what it answers."""
 
 from __future__ import annotations
 

@@ -24,11 +24,11 @@ def files(s: Script) -> None:
     form = {"expires_in_seconds": "3600"}
     s("upload: that expires", typed("17"), path, files=data, form=form, beta="")
     url = f"/v1/files/{made['id']}"
-    s("get", recorded("17"), f"GET {url}", beta="")
+    s("get", typed("17"), f"GET {url}", beta="")
     s("list", typed(), "GET /v1/files?limit=1", beta="")
     s("list: the last page", recorded("1.8"), "GET /v1/files", beta="")
     s("list: by ids", typed("17"), f"GET /v1/files?ids[]={made['id']}", beta="")
-    s("list: the older beta", recorded("17"), "GET /v1/files?limit=1", beta=OLD_FILES)
+    s("list: the older beta", typed("17"), "GET /v1/files?limit=1", beta=OLD_FILES)
     s("download: an upload", recorded(TEXTS), f"GET {url}/content", refusal="file-not-downloadable")
     absent = f"/v1/files/file_{ABSENT}"
     s("get: absent", recorded(TEXTS), f"GET {absent}", refusal="file-absent")
@@ -49,9 +49,9 @@ def files(s: Script) -> None:
     shown = s("get: an output", recorded("C.1 File"), f"GET /v1/files/{output}")
     s.hold("get: an output", payloads()["objects"]["file"], shown, values=False)
     s("get: an output, without the beta", recorded("1.2"), f"GET /v1/files/{output}", beta="")
-    s("download", recorded("17"), f"GET /v1/files/{output}/content")
+    s("download", typed("17"), f"GET /v1/files/{output}/content")
     scope = shown["scope"]["id"]
-    s("list: of a session", recorded("24.37"), f"GET /v1/files?scope_id={scope}")
+    s("list: of a session", typed("24.37"), f"GET /v1/files?scope_id={scope}")
     s(
         "list: of a session, without the beta",
         typed("17"),
@@ -94,10 +94,10 @@ def skills(s: Script) -> None:
     s("get: Anthropic's", typed("16"), "GET /v1/skills/xlsx", beta="")
     s("list", typed(), "GET /v1/skills?source=custom&limit=1", beta="")
     s("list: the last page", recorded("1.8"), "GET /v1/skills?source=custom", beta="")
-    s("get: the older beta", recorded("16"), f"GET {url}", beta=OLD_SKILLS)
+    s("get: the older beta", typed("16"), f"GET {url}", beta=OLD_SKILLS)
     s(
         "list: the older beta",
-        recorded("16"),
+        typed("16"),
         "GET /v1/skills?source=custom&limit=1",
         beta=OLD_SKILLS,
     )
@@ -133,7 +133,7 @@ def skills(s: Script) -> None:
         beta=OLD_SKILLS,
         refusal="skill-old-delete",
     )
-    s("delete", recorded("16"), f"DELETE {url}", beta="")
+    s("delete", typed("16"), f"DELETE {url}", beta="")
 
 
 def skill_versions(s: Script) -> None:
@@ -150,7 +150,7 @@ def skill_versions(s: Script) -> None:
     s("get: the latest", typed("16"), f"GET {url}/latest", beta="")
     s("list", typed(), f"GET {url}?limit=1", beta="")
     s("list: the last page", recorded("1.8"), f"GET {url}", beta="")
-    s("download", recorded("16"), f"GET {url}/{made['id']}/content", beta="")
+    s("download", typed("16"), f"GET {url}/{made['id']}/content", beta="")
     s(
         "get: a number",
         recorded(TEXTS),
@@ -177,23 +177,23 @@ def skill_versions(s: Script) -> None:
     s("delete: the latest", typed("16"), f"DELETE {url}/latest", beta="", status=400)
     s("delete", typed("16"), f"DELETE {url}/{made['id']}", beta="")
     (last,) = s.world.sdk.beta.skills.versions.list(skill)
-    s("delete: the only one", recorded("16"), f"DELETE {url}/{last.id}", beta="", status=400)
+    s("delete: the only one", typed("16"), f"DELETE {url}/{last.id}", beta="", status=400)
 
 
 def memory_stores(s: Script) -> None:
     path = "POST /v1/memory_stores"
     given = {"name": "Notes", "description": "What we know.", "metadata": {"a": "b"}}
-    made = s("create", recorded("15.2"), path, given)
+    made = s("create", typed("15.2"), path, given)
     url = f"/v1/memory_stores/{made['id']}"
-    s("create: the least", recorded("15.2"), path, {"name": "Notes"})
-    s("get", recorded("15.2"), f"GET {url}")
-    s("get: the other beta", recorded("1.2"), f"GET {url}", beta="managed-agents-2026-04-01")
+    s("create: the least", typed("15.2"), path, {"name": "Notes"})
+    s("get", typed("15.2"), f"GET {url}")
+    s("get: the other beta", typed("1.2"), f"GET {url}", beta="managed-agents-2026-04-01")
     both = "managed-agents-2026-04-01,agent-memory-2026-07-22"
     s("get: both betas", typed("1.2"), f"GET {url}", beta=both, status=400)
     s("get: no beta", typed("1.2"), f"GET {url}", beta="", status=404)
     s("list", typed(), "GET /v1/memory_stores?limit=1")
     s("list: the last page", recorded("1.8"), "GET /v1/memory_stores")
-    s("update", recorded("15.3"), f"POST {url}", {"description": None, "metadata": {"a": None}})
+    s("update", typed("15.3"), f"POST {url}", {"description": None, "metadata": {"a": None}})
     for name, body, refusal in (
         ("nothing", {}, "store-nothing"),
         ("no name", {"name": None}, "store-name"),
@@ -203,7 +203,7 @@ def memory_stores(s: Script) -> None:
         s(f"update: {name}", recorded(TEXTS), f"POST {url}", body, refusal=refusal)
     absent = f"/v1/memory_stores/memstore_{ABSENT}"
     s("get: absent", recorded(TEXTS), f"GET {absent}", refusal="session-store")
-    s("archive", recorded("15.3"), f"POST {url}/archive")
+    s("archive", typed("15.3"), f"POST {url}/archive")
     s("archive: again", recorded("1.10"), f"POST {url}/archive")
     s("update: archived", recorded(TEXTS), f"POST {url}", {"name": "b"}, refusal="store-archived")
     memory = {"path": "/a.md", "content": "a"}
@@ -214,7 +214,7 @@ def memory_stores(s: Script) -> None:
         memory,
         refusal="store-archived",
     )
-    s("delete", recorded("15.1"), f"DELETE {url}")
+    s("delete", typed("15.1"), f"DELETE {url}")
 
 
 def memories(s: Script) -> None:
@@ -289,9 +289,9 @@ def memories(s: Script) -> None:
         ("limit", "limit=101", "memory-list-limit"),
     ):
         s(f"list: {name}", recorded(TEXTS), f"GET {url}?{query}", refusal=refusal)
-    s("update", recorded("15.3"), f"POST {one}", {"content": "ho", "path": "/notes/b.md"})
+    s("update", typed("15.3"), f"POST {one}", {"content": "ho", "path": "/notes/b.md"})
     s("get: absent", inferred("text"), f"GET {url}/mem_{ABSENT}", status=404)
-    s("delete", recorded("15.1"), f"DELETE {one}")
+    s("delete", typed("15.1"), f"DELETE {one}")
 
 
 def memory_versions(s: Script) -> None:
@@ -319,6 +319,6 @@ def memory_versions(s: Script) -> None:
     s("", typed(), f"POST {base}/memories/{made['id']}", {"content": "ho"}, keep=False)
     s("list", typed(), f"GET {url}?limit=1")
     s("list: by operation", typed("15.1"), f"GET {url}?operation=created&view=full")
-    s("redact", recorded("15.3"), f"POST {version}/redact")
-    s("redact: again", recorded("15.3"), f"POST {version}/redact")
+    s("redact", typed("15.3"), f"POST {version}/redact")
+    s("redact: again", typed("15.3"), f"POST {version}/redact")
     s("get: absent", inferred("text"), f"GET {url}/memver_{ABSENT}", status=404)

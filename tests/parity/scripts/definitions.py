@@ -42,12 +42,12 @@ def agents(s: Script) -> None:
     made = s("create", recorded("C.1 Agent"), path, HELPER, payload="agent", but=(configs,))
     url = f"/v1/agents/{made['id']}"
     s("get", recorded("C.1 Agent"), f"GET {url}", payload="agent", but=(configs,))
-    s("create: the least", recorded("2.3"), path, {"name": "A", "model": {"id": "claude-opus-5"}})
+    s("create: the least", typed("2.3"), path, {"name": "A", "model": {"id": "claude-opus-5"}})
     s("list", typed(), "GET /v1/agents?limit=1")
     s("list: the last page", recorded("1.8"), "GET /v1/agents")
-    s("update", recorded("2.4"), f"POST {url}", {"version": 1, "description": "Helps."})
+    s("update", typed("2.4"), f"POST {url}", {"version": 1, "description": "Helps."})
     s("update: no change", recorded("2.4"), f"POST {url}", {"version": None})
-    s("update: cleared", recorded("2.4"), f"POST {url}", {"description": "", "skills": None})
+    s("update: cleared", typed("2.4"), f"POST {url}", {"description": "", "skills": None})
     s("get: an older version", typed(), f"GET {url}?version=1")
     s("versions: list", typed(), f"GET {url}/versions?limit=2")
     stale = {"version": 1}
@@ -106,7 +106,8 @@ def agents(s: Script) -> None:
     s("archive", typed(), f"POST {url}/archive")
     s("archive: again", recorded("1.10"), f"POST {url}/archive")
     s("update: archived", inferred("text"), f"POST {url}", {"name": "B"}, status=400)
-    s("delete", recorded("2.1"), f"DELETE {url}", status=405)
+    gone = s("delete", recorded("2.1"), f"DELETE {url}", status=404)
+    assert gone["error"]["message"] == "not found"
 
 
 def _tools(*tools: Any) -> dict[str, Any]:
@@ -141,8 +142,8 @@ def environments(s: Script) -> None:
         "config": {"type": "cloud", "packages": {"npm": ["left-pad"]}},
         "metadata": {"a": "b"},
     }
-    s("update", recorded("3.2"), f"POST {url}", change)
-    s("update: metadata", recorded("3.2"), f"POST {url}", {"metadata": {"a": ""}})
+    s("update", typed("3.2"), f"POST {url}", change)
+    s("update: metadata", typed("3.2"), f"POST {url}", {"metadata": {"a": ""}})
     other = {"config": {"type": "self_hosted"}}
     s("update: type", recorded(TEXTS), f"POST {url}", other, refusal="environment-to-byoc")
     own = s("create: self-hosted", typed(), path, {"name": "own", **other})
@@ -154,7 +155,13 @@ def environments(s: Script) -> None:
         back,
         refusal="environment-to-cloud",
     )
-    s("create: unknown field", recorded(TEXTS), path, {"name": "a", "x": 1}, status=400)
+    s(
+        "create: unknown field",
+        inferred("as on other routes"),
+        path,
+        {"name": "a", "x": 1},
+        status=400,
+    )
     s("create: no name", recorded(TEXTS), path, {}, refusal="name-required")
     absent = f"/v1/environments/env_{ABSENT}"
     for name, request in (
@@ -215,7 +222,7 @@ def vaults(s: Script) -> None:
     s("list", typed(), "GET /v1/vaults?limit=1")
     s("list: the last page", recorded("1.8"), "GET /v1/vaults")
     s("update", typed(), f"POST {url}", {"display_name": "More", "metadata": {"team": None}})
-    s("create: no name", recorded("1.4"), path, {}, status=400)
+    s("create: no name", inferred("as for `name`"), path, {}, status=400)
     s("create: empty name", inferred("text"), path, {"display_name": ""}, status=400)
     s("get: absent", inferred("text"), f"GET /v1/vaults/vlt_{ABSENT}", status=404)
     s("archive", typed(), f"POST {url}/archive")
@@ -258,8 +265,8 @@ def credentials(s: Script) -> None:
         refusal="credential-refresh",
     )
     nowhere = {"auth": {**VARIABLE, "injection_location": {"header": False}}}
-    s("create: nowhere", recorded("14.3"), path, nowhere, status=400)
-    s("create: null location", recorded("14.3"), path, {
+    s("create: nowhere", typed("14.3"), path, nowhere, status=400)
+    s("create: null location", typed("14.3"), path, {
         "auth": {**VARIABLE, "injection_location": None}
     }, status=400)  # fmt: skip
     absent = f"GET {url}/vcrd_{ABSENT}"

@@ -86,8 +86,8 @@ def deployment_runs(s: Script) -> None:
     s("list: the last page", recorded("1.8"), f"GET /v1/deployment_runs?deployment_id={one}")
     s("list: failed", typed("13.1"), "GET /v1/deployment_runs?has_error=true")
     unknown = f"GET /v1/deployment_runs?deployment_id=depl_{ABSENT}"
-    s("list: of an absent deployment", recorded("13.1"), unknown)
-    s("list: bad cursor", recorded("13.1"), "GET /v1/deployment_runs?page=nonsense", status=400)
+    s("list: of an absent deployment", typed("13.1"), unknown)
+    s("list: bad cursor", typed("13.1"), "GET /v1/deployment_runs?page=nonsense", status=400)
     s("get: absent", inferred("text"), f"GET /v1/deployment_runs/drun_{ABSENT}", status=404)
 
 
@@ -98,8 +98,8 @@ def work(s: Script) -> None:
     workspace = w.http.get("/v1/environments").headers["anthropic-workspace-id"]
     key = mint(w.server, Scope("environment", workspace, environment)).text
     bearer = {"x-api-key": "", "authorization": f"Bearer {key}"}
-    s("poll: nothing", recorded("4.1"), f"GET {url}/poll", headers=bearer)
-    s("stats: none", recorded("C.1 Queue stats"), f"GET {url}/stats")
+    s("poll: nothing", typed("4.1"), f"GET {url}/poll", headers=bearer)
+    s("stats: none", typed("4.2"), f"GET {url}/stats")
     w.session(environment_id=environment)
     polled = s(
         "poll",
@@ -116,7 +116,7 @@ def work(s: Script) -> None:
     s("list", typed(), f"GET {url}?limit=1")
     s("update", typed("4.1"), f"POST {one}", {"metadata": {"a": "b"}})
     s("update: nothing", recorded(TEXTS), f"POST {one}", {}, refusal="work-metadata")
-    s("ack", recorded("4.3"), f"POST {one}/ack", headers=bearer)
+    s("ack", typed("4.3"), f"POST {one}/ack", headers=bearer)
     beat = f"POST {one}/heartbeat"
     first = s(
         "heartbeat",
@@ -155,7 +155,7 @@ def work(s: Script) -> None:
     cloud = f"/v1/environments/{w.environment()}/work"
     s("poll: cloud", recorded(TEXTS), f"GET {cloud}/poll", refusal="work-cloud")
     s("list: cloud", recorded(TEXTS), f"GET {cloud}", refusal="work-list-cloud")
-    s("stats: cloud", recorded("4.1"), f"GET {cloud}/stats")
+    s("stats: cloud", typed("4.1"), f"GET {cloud}/stats")
     other = f"/v1/environments/{w.own_environment()}/work/poll"
     s(
         "poll: another's key",
@@ -165,6 +165,7 @@ def work(s: Script) -> None:
         refusal="key-other-environment",
     )
     s("agents by a worker", recorded(TEXTS), "GET /v1/agents", headers=bearer, refusal="key-agents")
+    s("skills by a worker", recorded(TEXTS), "GET /v1/skills", headers=bearer, refusal="key-scope")
 
 
 WORK_DIFFERS = ("secret", "started_at")
@@ -227,7 +228,7 @@ def transport(s: Script) -> None:
     s("unknown key", inferred("text"), get, headers={"x-api-key": "nonsense"}, status=401)
     s(
         "key as bearer",
-        recorded("1.1"),
+        typed("1.1"),
         get,
         headers={"x-api-key": "", "authorization": f"Bearer {s.world.key}"},
     )
@@ -247,7 +248,7 @@ def transport(s: Script) -> None:
     s("absent workspace", recorded(TEXTS), get, headers=workspace, refusal="workspace-unknown")
     s("older beta of URLs", recorded("1.1"), f"{get}?beta=true")
     s("unknown query", inferred("25.32"), f"{get}?nonsense=1")
-    s("bad cursor", recorded("1.8"), f"{get}?page=nonsense", status=400)
+    s("bad cursor", typed("1.8"), f"{get}?page=nonsense", status=400)
     s("bad limit", inferred("text"), f"{get}?limit=0", status=400)
     s(
         "not JSON",

@@ -59,7 +59,21 @@ def sessions(s: Script) -> None:
     s("update: vaults", typed("5.5"), f"POST {url}", {"vault_ids": []}, status=400)
     s("get: absent", recorded(TEXTS), f"GET /v1/sessions/sesn_{ABSENT}", refusal="session-absent")
     s("get: malformed id", recorded("1.4"), "GET /v1/sessions/nonsense", refusal="session-absent")
+    _refused(s, agent, store, plain)
+    _lived(s)
+    s("archive", recorded("25.18"), f"POST {url}/archive")
+    s("archive: again", inferred("as recorded elsewhere"), f"POST {url}/archive")
+    s("update: archived", inferred("text"), f"POST {url}", {"title": "x"}, status=400)
+    ended = "GET /v1/sessions?statuses[]=terminated&include_archived=true"
+    s("list: archived", recorded("5.4"), ended)
+    s("delete", typed("5.1"), f"DELETE /v1/sessions/{least['id']}")
 
+
+def _refused(s: Script, agent: str, store: str, plain: dict[str, Any]) -> None:
+    """What no session can be."""
+    w = s.world
+    path = "POST /v1/sessions"
+    overrides = {"type": "agent_with_overrides", "id": plain["agent"]}
     own = w.own_environment()
     limited = {**LIMITED, "packages": None}
     narrow = w.environment(config={name: item for name, item in limited.items() if item})
@@ -88,10 +102,13 @@ def sessions(s: Script) -> None:
         s(f"create: {refusal}", recorded(TEXTS), path, body, refusal=refusal)
     body = {**plain, "initial_events": [{"type": "system.message", "content": []}]}
     s("create: initial event", recorded("5.2"), path, body, refusal="value-invalid")
-    s("create: absent agent", inferred("text"), path, {
-        **plain, "agent": f"agent_{ABSENT}"
-    }, status=404)  # fmt: skip
+    body = {**plain, "agent": f"agent_{ABSENT}"}
+    s("create: absent agent", inferred("text"), path, body, status=404)
 
+
+def _lived(s: Script) -> None:
+    """Sessions that run, have run, and have no budget left."""
+    w = s.world
     busy = w.session(initial_events=[said("/wait 600")])
     _until(s, busy, "span.model_request_start")
     s(
@@ -103,21 +120,27 @@ def sessions(s: Script) -> None:
     s("delete: running", recorded(TEXTS), f"DELETE /v1/sessions/{busy}", refusal="session-delete")
     w.idle(busy, {"type": "user.interrupt"})
 
+    _spent(s)
     done = w.session()
     w.idle(done, said("/say Done."))
     after = s("get: after a turn", recorded("5.3"), f"GET /v1/sessions/{done}")
     known = payloads()["objects"]["session"]
     for part in ("usage", "stats"):
         s.hold(f"get: after a turn, {part}", known[part], after[part], values=False)
-    s("archive", recorded("25.18"), f"POST {url}/archive")
-    s("archive: again", inferred("as recorded elsewhere"), f"POST {url}/archive")
-    s("update: archived", inferred("text"), f"POST {url}", {"title": "x"}, status=400)
-    s(
-        "list: archived",
-        recorded("5.4"),
-        "GET /v1/sessions?statuses[]=terminated&include_archived=true",
-    )
-    s("delete", typed("5.1"), f"DELETE /v1/sessions/{least['id']}")
+
+
+def _spent(s: Script) -> None:
+    """A session whose budget is used up."""
+    limit = {"type": "limit", "max_list_cost": {"amount": "1", "currency": "USD"}}
+    spent = f"/v1/sessions/{s.world.session(budget=limit)}"
+    id_ = spent.rpartition("/")[2]
+    # What a request costs is known when it has been made; the next one is not made.
+    s.world.idle(id_, said("/tokens 100000\n/tool glob {}\n/then\n/say Done."))
+    events = f"POST {spent}/events"
+    s("get: at its budget", typed("10.8"), f"GET {spent}")
+    s("send: at its budget", recorded(TEXTS), events, _sent(said("x")), refusal="event-budget")
+    same = {"budget": limit}
+    s("update: no more", recorded(TEXTS), f"POST {spent}", same, refusal="budget-lower")
 
 
 def _store(id_: str) -> dict[str, Any]:
@@ -169,9 +192,9 @@ def events(s: Script) -> None:
         "rubric": {"type": "text", "content": "- report.md exists"},
         "max_iterations": 3,
     }
-    s("send: nothing to interrupt", recorded("6.2"), send, _sent({"type": "user.interrupt"}))
+    s("send: nothing to interrupt", typed("6.2"), send, _sent({"type": "user.interrupt"}))
     s("list", typed(), f"GET {url}?limit=2")
-    s("list: by type", recorded("1.8"), f"GET {url}?types[]=user.message&types[]=agent.message")
+    s("list: by type", typed("1.8"), f"GET {url}?types[]=user.message&types[]=agent.message")
     s("list: newest first", typed(), f"GET {url}?order=desc&limit=1")
     s(
         "send: of the server's own",
@@ -191,7 +214,7 @@ def events(s: Script) -> None:
     worker = {"type": "user.tool_result", "tool_use_id": waiting[0], "content": []}
     s("send: a worker's result", recorded(TEXTS), send, _sent(worker), refusal="result-by-key")
     confirm = {**answer, "result": "allow"}
-    s("send: nothing to confirm", recorded("6.2"), send, _sent(confirm), status=400)
+    s("send: nothing to confirm", typed("6.2"), send, _sent(confirm), status=400)
     s("send: nothing", inferred("text"), send, {"events": []}, status=400)
     other = w.session()
     queued = s(
@@ -213,7 +236,7 @@ def events(s: Script) -> None:
     absent = f"/v1/sessions/sesn_{ABSENT}/events"
     s("list: absent", recorded(TEXTS), f"GET {absent}", refusal="session-absent")
     s("stream: absent", recorded(TEXTS), f"GET {absent}/stream", refusal="session-absent")
-    s("stream: unknown delta", recorded("6.9"), f"GET {url}/stream?event_deltas[]=x", status=400)
+    s("stream: unknown delta", typed("6.9"), f"GET {url}/stream?event_deltas[]=x", status=400)
     _previews(s)
 
 
@@ -234,7 +257,7 @@ def _told(s: Script, name: str, source: str, session: str, *events: Any) -> list
     """Send, and keep what the stream tells; every event is held against the recorded ones."""
     told = [event.to_dict(mode="json") for event in s.world.idle(session, *events)]
     _as_recorded(s, name, told)
-    s.note(f"stream: {name}", recorded(source), told)
+    s.note(f"stream: {name}", recorded(source), told, endpoint="sessions.events.stream")
     return told
 
 
@@ -286,7 +309,7 @@ def _previews(s: Script) -> None:
     seen = {event["type"]: event for event in reversed(told)}
     for frame in payloads()["frames"]:
         s.hold(f"previews, {frame['type']}", frame, seen[frame["type"]], values=False)
-    s.note("stream: previews", recorded("6.9"), [seen["event_start"], seen["event_delta"]])
+    s.note("stream: previews", recorded("C.3"), [seen["event_start"], seen["event_delta"]])
 
 
 def threads(s: Script) -> None:
@@ -297,7 +320,7 @@ def threads(s: Script) -> None:
         ).id
     )
     url = f"/v1/sessions/{session}/threads"
-    first = s("list: before a turn", recorded("7.2"), f"GET {url}")
+    first = s("list: before a turn", typed("7.2"), f"GET {url}")
     w.idle(session, said("/say Done."))
     s("list", typed(), f"GET {url}?limit=1")
     thread = f"{url}/{first['data'][0]['id']}"
@@ -307,6 +330,16 @@ def threads(s: Script) -> None:
     more = ("usage.list_cost", "usage.server_tool_use", "usage.active_seconds")
     s.hold("get", known, shown, ("parent_thread_id", *more), values=False)
     s("events: list", typed(), f"GET {thread}/events?limit=2")
+    streams = w.sdk.beta.sessions.threads.events
+    told = []
+    with streams.stream(first["data"][0]["id"], session_id=session) as stream:
+        w.sdk.beta.sessions.events.send(session, events=[said("/say Done.")])
+        for event in stream:
+            told.append(event.to_dict(mode="json"))
+            if event.type == "session.status_idle":
+                break
+    _as_recorded(s, "stream", told)
+    s.note("stream", recorded("6.7"), told, endpoint="sessions.threads.events.stream")
     s(
         "archive: the primary thread",
         recorded(TEXTS),
@@ -336,13 +369,13 @@ def resources(s: Script) -> None:
     url = f"/v1/sessions/{session}/resources"
     known = {one["type"]: one for one in payloads()["objects"]["session"]["resources"]}
     body = {"type": "file", "file_id": w.file(), "mount_path": "/data.csv"}
-    made = s("add", recorded("9.2"), f"POST {url}", body)
+    made = s("add", recorded("C.1 Session"), f"POST {url}", body)
     s.hold("add", known["file"], made)
-    listed = s("list", recorded("9.2"), f"GET {url}")
+    listed = s("list", recorded("C.1 Session"), f"GET {url}")
     for one in listed["data"]:
         s.hold(f"list: {one['type']}", known[one["type"]], one)
     s("list: a page", typed(), f"GET {url}?limit=1")
-    s("get", recorded("9.2"), f"GET {url}/{made['id']}")
+    s("get", typed("9.2"), f"GET {url}/{made['id']}")
     change = {"authorization_token": "t-1"}
     (git,) = [one for one in listed["data"] if one["type"] == "github_repository"]
     s.hold(
