@@ -113,7 +113,7 @@ ELSEWHERE = {
     "roster-empty": "`multiagent` is refused whole.",
     "tool-denied-by-policy": "tests/api/test_auto_policy.py",
     "fetch-refused": "tests/unit/core/test_web.py",
-    "egress-host": "tests/docker_gate.py",
+    "egress-host": "tests/unit/gate/test_policy.py",
     "egress-private": "tests/security/test_egress_secrets.py",
 }
 """Recorded texts that no script meets: the test that does, or why we never say them."""
