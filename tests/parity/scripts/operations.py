@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from freehold.core.keys import Scope
+from tests.parity.held import payloads
 from tests.parity.script import Script, inferred, recorded, typed
 from tests.parity.scripts.definitions import ABSENT, TEXTS
 from tests.parity.world import REMOTE, mint, said
@@ -126,13 +127,16 @@ def work(s: Script) -> None:
         payload="heartbeat",
     )
     s("ack: again", recorded(TEXTS), f"POST {one}/ack", headers=bearer, refusal="work-ack")
-    s(
+    lost = s(
         "heartbeat: another's",
         recorded("4.3"),
         f"{beat}?expected_last_heartbeat=x",
         headers=bearer,
         status=412,
     )
+    (known,) = [one for one in payloads()["errors"] if "details" in one["error"]]
+    visible = ("error.details.error_visibility", "error.message", "request_id")
+    s.hold("heartbeat: another's", known, lost, visible)
     echo = first["last_heartbeat"].replace("+", "%2B")
     s(
         "heartbeat: a wish",
@@ -165,6 +169,10 @@ def work(s: Script) -> None:
         refusal="key-other-environment",
     )
     s("agents by a worker", recorded(TEXTS), "GET /v1/agents", headers=bearer, refusal="key-agents")
+    deleted = f"DELETE /v1/environments/{environment}?force=true"
+    s("", typed(), deleted, keep=False)
+    gone = "environment-absent"
+    s("poll: deleted", recorded("3.2"), f"GET {url}/poll", headers=bearer, refusal=gone)
     s("skills by a worker", recorded(TEXTS), "GET /v1/skills", headers=bearer, refusal="key-scope")
 
 
@@ -233,6 +241,9 @@ def transport(s: Script) -> None:
         headers={"x-api-key": "", "authorization": f"Bearer {s.world.key}"},
     )
     s("unknown path", recorded(TEXTS), "GET /v1/nonsense", refusal="path-unknown")
+    nowhere = f"GET /v1/deployments/depl_{ABSENT}/nonsense"
+    below = s("unknown path, deployments", recorded("1.1"), nowhere, status=404)
+    assert below["error"]["message"] == "Not Found"
     s("wrong method", recorded(TEXTS), "PUT /v1/agents", refusal="method-wrong")
     s("no beta", recorded("1.2"), get, beta="", status=404)
     s(

@@ -161,10 +161,20 @@ WEATHER = HELPER["tools"][2]
 
 
 def events(s: Script) -> None:
-    w = s.world
-    session = w.session(agent=w.agent(tools=[_asking(), WEATHER], name="Helper"))
+    session = s.world.session(agent=s.world.agent(tools=[_asking(), WEATHER], name="Helper"))
+    call = _turns(s, session)
     url = f"/v1/sessions/{session}/events"
-    send = f"POST {url}"
+    s("list", typed(), f"GET {url}?limit=2")
+    s("list: by type", typed("1.8"), f"GET {url}?types[]=user.message&types[]=agent.message")
+    s("list: newest first", typed(), f"GET {url}?order=desc&limit=1")
+    s("stream: unknown delta", typed("6.9"), f"GET {url}/stream?event_deltas[]=x", status=400)
+    _refused_events(s, f"POST {url}", call)
+    _previews(s)
+
+
+def _turns(s: Script, session: str) -> str:
+    """What a session tells of all that can happen in a turn; the id of a call that was denied."""
+    send = f"POST /v1/sessions/{session}/events"
     _told(s, "a turn", "6.7", session, said("/say Hello"))
     _told(s, "a thought", "6.7", session, said("/think Hm."))
     _told(s, "a call", "6.7", session, _call("glob", pattern="*"))
@@ -175,6 +185,8 @@ def events(s: Script) -> None:
     told = _told(s, "a denial", "6.7", session, {**answer, "deny_message": "no"})
     s.note("the text of a denial", recorded(TEXTS), _result(told), "tool-denied")
     told = _told(s, "a custom call", "6.7", session, _call("get_weather", city="Oslo"))
+    confirm = {**answer, "tool_use_id": _waiting(told)[0], "result": "allow"}
+    s("send: a custom call confirmed", typed("24.45"), send, _sent(confirm), status=400)
     result = {
         "type": "user.custom_tool_result",
         "custom_tool_use_id": _waiting(told)[0],
@@ -186,16 +198,19 @@ def events(s: Script) -> None:
     _told(s, "a call to interrupt", "6.7", session, _call("bash", command="ls"))
     told = _told(s, "an interrupt", "6.7", session, {"type": "user.interrupt"})
     s.note("the text of an interrupted call", recorded(TEXTS), _result(told), "tool-interrupted")
+    s("send: nothing to interrupt", typed("6.2"), send, _sent({"type": "user.interrupt"}))
+    return waiting[0]
+
+
+def _refused_events(s: Script, send: str, call: str) -> None:
+    """What no session takes, and what ours does not yet."""
+    w = s.world
     outcome = {
         "type": "user.define_outcome",
         "description": "Report exists",
         "rubric": {"type": "text", "content": "- report.md exists"},
         "max_iterations": 3,
     }
-    s("send: nothing to interrupt", typed("6.2"), send, _sent({"type": "user.interrupt"}))
-    s("list", typed(), f"GET {url}?limit=2")
-    s("list: by type", typed("1.8"), f"GET {url}?types[]=user.message&types[]=agent.message")
-    s("list: newest first", typed(), f"GET {url}?order=desc&limit=1")
     s(
         "send: of the server's own",
         recorded(TEXTS),
@@ -211,9 +226,9 @@ def events(s: Script) -> None:
     ):
         body = _sent({"type": "user.interrupt", "session_thread_id": id_})
         s(f"send: interrupt, {name}", recorded(TEXTS), send, body, refusal=refusal)
-    worker = {"type": "user.tool_result", "tool_use_id": waiting[0], "content": []}
+    worker = {"type": "user.tool_result", "tool_use_id": call, "content": []}
     s("send: a worker's result", recorded(TEXTS), send, _sent(worker), refusal="result-by-key")
-    confirm = {**answer, "result": "allow"}
+    confirm = {"type": "user.tool_confirmation", "tool_use_id": call, "result": "allow"}
     s("send: nothing to confirm", typed("6.2"), send, _sent(confirm), status=400)
     s("send: nothing", inferred("text"), send, {"events": []}, status=400)
     other = w.session()
@@ -236,8 +251,6 @@ def events(s: Script) -> None:
     absent = f"/v1/sessions/sesn_{ABSENT}/events"
     s("list: absent", recorded(TEXTS), f"GET {absent}", refusal="session-absent")
     s("stream: absent", recorded(TEXTS), f"GET {absent}/stream", refusal="session-absent")
-    s("stream: unknown delta", typed("6.9"), f"GET {url}/stream?event_deltas[]=x", status=400)
-    _previews(s)
 
 
 def _asking() -> Any:

@@ -21,7 +21,6 @@ from freehold.api.deps import services, workspace_id
 from freehold.api.idempotency import kept
 from freehold.api.openapi import operation
 from freehold.api.validation import Dialect
-from freehold.errors import NotFound
 
 router = APIRouter(prefix="/v1/agents", tags=["agents"])
 
@@ -66,12 +65,6 @@ async def update_agent(request: Request, agent_id: str) -> Response:
     async with behind.database.write() as tx:
         agent = await service.update(tx, workspace_id(request), agent_id, params, behind.clock)
         return await kept(request, tx, responses.shown(service.shown(agent)))
-
-
-@router.delete("/{agent_id}", include_in_schema=False)
-async def delete_agent(request: Request, agent_id: str) -> Response:
-    """Agents are archived; the hosted service knows no such path, where it knows others (2.1)."""
-    raise NotFound("not found")
 
 
 @router.post("/{agent_id}/archive", **operation("Archive an agent", Agent))
