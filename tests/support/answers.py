@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, get_args, get_origin
 
@@ -32,6 +33,9 @@ Send = Callable[[Message], Awaitable[None]]
 
 RECORDED = {"memory_stores.memories.list": frozenset({"prefixes"})}
 """Fields that the hosted service was recorded with and the SDK's types do not have."""
+
+OF_AGE = {"user_profiles": "user-profiles-", "user_profiles.action_urls": "user-profiles-"}
+"""Resources that the SDK has outside of ``beta`` too, with other types, and their betas' beginning."""
 
 # The server behind a route of models says what is in them.
 PASSED_ON = ("messages.create", "messages.count_tokens")
@@ -143,6 +147,8 @@ def _check(method: str, path: str, betas: str, value: Any) -> None:
         for name, kinds in OLDER.items()
         if name in betas and endpoint.name in kinds
     ]
+    if endpoint.resource in OF_AGE and OF_AGE[endpoint.resource] not in betas:
+        endpoint = replace(endpoint, sdk_method=endpoint.name)
     shown(older[0] if older else answer_type(endpoint), value)
 
 
