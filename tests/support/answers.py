@@ -35,7 +35,7 @@ RECORDED = {"memory_stores.memories.list": frozenset({"prefixes"})}
 """Fields that the hosted service was recorded with and the SDK's types do not have."""
 
 OF_AGE = {"user_profiles": "user-profiles-", "user_profiles.action_urls": "user-profiles-"}
-"""Resources that the SDK has outside of ``beta`` too, with other types, and their betas' beginning."""
+"""Resources that the SDK has with other types outside of ``beta``, and how their betas begin."""
 
 # The server behind a route of models says what is in them.
 PASSED_ON = ("messages.create", "messages.count_tokens")
