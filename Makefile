@@ -134,6 +134,16 @@ lock: $(READY)  ## Bring the locked requirements up to date with pyproject.toml
 .PHONY: docs
 docs: $(READY)  ## Make the documents that are made from code
 	$(BIN)/freehold config docs --output docs/CONFIGURATION.md
+	$(BIN)/python -m tests.parity.report --output docs/API.md
+
+.PHONY: parity
+parity: $(READY)  ## Count the API's answers that are held, by how they are known
+	@$(BIN)/python -m tests.parity.report
+
+.PHONY: parity-update
+parity-update: $(READY)  ## Keep the API's answers as they are now; look at what changed
+	FREEHOLD_TEST_PARITY_UPDATE=1 $(PYTEST) tests/parity/test_snapshots.py $(ARGS)
+	$(BIN)/python -m tests.parity.report --output docs/API.md
 
 .PHONY: clean
 clean:  ## Remove what tools left behind, not .data

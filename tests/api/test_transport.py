@@ -260,6 +260,13 @@ class TestRetryHints:
 
 
 class TestPathsAndMethods:
+    def test_agents_cannot_be_deleted(self, http: httpx.Client) -> None:
+        refused(http.delete(f"{AGENTS}/agent_x"), 404, "not found")
+
+    def test_unknown_paths_are_told_as_recorded(self, http: httpx.Client) -> None:
+        refused(http.get("/v1/deployments/x/y"), 404, "Not Found")
+        refused(http.get("/v1/sessions/x/y"), 404, "Not found")
+
     @pytest.mark.parametrize(
         "path",
         ["/", "/v1", "/v1/", "/v1/nothing", "/v1/agents/", "/v1/tunnels"],
@@ -274,7 +281,6 @@ class TestPathsAndMethods:
         [
             ("PUT", AGENTS, "GET, POST"),
             ("PATCH", f"{AGENTS}/agent_x", "GET, POST"),
-            ("DELETE", f"{AGENTS}/agent_x", "GET, POST"),
             ("GET", f"{AGENTS}/agent_x/archive", "POST"),
             ("OPTIONS", f"/v1/sessions/{ABSENT_SESSION}", "DELETE, GET, POST"),
             ("HEAD", AGENTS, "GET, POST"),

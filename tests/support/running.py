@@ -22,6 +22,7 @@ from fastapi import FastAPI
 
 from freehold.app import create_app
 from freehold.settings import Settings
+from tests.support.answers import Watched, watch
 
 BETA = {"anthropic-beta": "managed-agents-2026-04-01", "x-api-key": "test"}
 
@@ -53,7 +54,9 @@ class Served:
 @contextlib.contextmanager
 def serve_app(app: FastAPI) -> Iterator[Served]:
     """Serve ``app`` from a thread until the block ends."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="on")
+    config = uvicorn.Config(
+        Watched(app), host="127.0.0.1", port=0, log_level="warning", lifespan="on"
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -126,6 +129,7 @@ class ServerProcess:
     ) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        watch(self.url)
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self._data_dir = data_dir
         self._model = model

@@ -8,9 +8,11 @@ can have one value only are no kinds.
 
 from __future__ import annotations
 
+import functools
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -48,21 +50,21 @@ def shown(root: Any, value: Any) -> set[str]:
     return found
 
 
-def _members(annotation: Any) -> Iterator[Any]:
+@functools.cache
+def _members(annotation: Any) -> tuple[Any, ...]:
     origin = get_origin(annotation)
     if origin is Annotated:
-        yield from _members(get_args(annotation)[0])
-    elif origin in (Union, types.UnionType):
-        for member in get_args(annotation):
-            yield from _members(member)
-    else:
-        yield annotation
+        return _members(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        return tuple(inner for member in get_args(annotation) for inner in _members(member))
+    return (annotation,)
 
 
 def _is_model(annotation: Any) -> bool:
     return isinstance(annotation, type) and issubclass(annotation, BaseModel)
 
 
+@functools.cache
 def _type_of(model: Any) -> str | None:
     """The one value that the model's ``type`` can have."""
     field = model.model_fields.get("type")
@@ -70,6 +72,7 @@ def _type_of(model: Any) -> str | None:
     return str(values[0]) if len(values) == 1 else None
 
 
+@functools.cache
 def _literals(annotation: Any) -> tuple[Any, ...]:
     return tuple(
         value
@@ -102,26 +105,58 @@ def _kinds(
                 yield from _kinds(field.annotation, _join(here, name), (*above, member), closed)
 
 
-def _visit(annotation: Any, value: Any, path: str, found: set[str]) -> None:
-    members = list(_members(annotation))
-    if isinstance(value, dict):
-        models = [member for member in members if _is_model(member)]
-        typed = [model for model in models if _type_of(model) == value.get("type")]
-        if models:
-            if not typed and (len(models) > 1 or _type_of(models[0])):
-                raise Mismatch(f"{path}: no type of the SDK is {value.get('type')!r}")
-            _visit_model((typed or models)[0], value, path, found)
-            return
-    if isinstance(value, list):
-        for member in members:
-            if get_origin(member) is list:
-                for item in value:
-                    _visit(get_args(member)[0], item, path, found)
-                return
+@dataclass(frozen=True)
+class _Plan:
+    """What a value of a type can be, worked out once."""
+
+    members: tuple[Any, ...]
+    models: tuple[Any, ...]
+    by_type: Mapping[str | None, Any]
+    items: Any | None
+    values: Any | None
+    choices: frozenset[Any]
+
+
+@functools.cache
+def _plan(annotation: Any) -> _Plan:
+    members = _members(annotation)
+    models = tuple(member for member in members if _is_model(member))
+    lists = [get_args(member)[0] for member in members if get_origin(member) is list]
+    maps = [get_args(member)[1] for member in members if get_origin(member) is dict]
     literals = _literals(annotation)
-    if len(literals) > 1 and value in literals:
+    return _Plan(
+        members=members,
+        models=models,
+        by_type={_type_of(model): model for model in reversed(models)},
+        items=lists[0] if lists else None,
+        values=maps[0] if maps else None,
+        choices=frozenset(literals) if len(literals) > 1 else frozenset(),
+    )
+
+
+def _visit(annotation: Any, value: Any, path: str, found: set[str]) -> None:
+    plan = _plan(annotation)
+    if isinstance(value, dict):
+        if plan.models:
+            kind = value.get("type")
+            named = plan.by_type.get(kind) if kind is None or isinstance(kind, str) else None
+            if named is None and (len(plan.models) > 1 or _type_of(plan.models[0])):
+                raise Mismatch(f"{path}: no type of the SDK is {kind!r}")
+            _visit_model(named or plan.models[0], value, path, found)
+            return
+        if plan.values is not None:
+            for name, item in value.items():
+                _visit(plan.values, item, _join(path, name), found)
+            return
+    elif isinstance(value, list):
+        if plan.items is not None:
+            for item in value:
+                _visit(plan.items, item, path, found)
+            return
+    elif plan.choices and value in plan.choices:
         found.add(_join(path, str(value)))
-    if not any(_is_a(member, value) for member in members):
+        return
+    if not any(_is_a(member, value) for member in plan.members):
         raise Mismatch(f"{path}: {value!r} is not {annotation}")
 
 
@@ -129,16 +164,21 @@ def _visit_model(model: Any, value: dict[str, Any], path: str, found: set[str]) 
     here = _join(path, _type_of(model))
     if here != path:
         found.add(here)
-    fields: dict[str, FieldInfo] = {
-        field.alias or name: field for name, field in model.model_fields.items()
-    }
-    if unknown := set(value) - set(fields):
+    fields = _fields(model)
+    unknown = value.keys() - fields.keys()
+    # Few types say that they take whatever else there is: JSON schemas do.
+    if unknown and "__pydantic_extra__" not in vars(model).get("__annotations__", {}):
         raise Mismatch(f"{here}: the SDK does not know {sorted(unknown)}")
     for name, field in fields.items():
         if name in value:
-            _visit(field.annotation, value[name], _join(here, name), found)
+            _visit(field.annotation, value[name], f"{here}/{name}" if here else name, found)
         elif field.is_required():
             raise Mismatch(f"{here}: {name} is missing")
+
+
+@functools.cache
+def _fields(model: Any) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _is_a(member: Any, value: Any) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -16,6 +17,12 @@ from freehold.api import reach, responses
 from freehold.errors import ApiError, MethodNotAllowed, NotFound
 
 INTERNAL = "Internal server error"
+
+_AGENT = re.compile(r"/v1/agents/[^/]+")
+"""Deleting one was recorded as a path that is not there, in these words (spec 2.1)."""
+
+_CAPITALS = ("/v1/deployments/", "/v1/dreams/")
+"""Below these, unknown paths were recorded with a capital (spec 1.1)."""
 NO_SUCH_METHOD = (
     "Not found: of the organization's methods this server has those of workspaces and API keys, "
     "since it has no users, invites, roles or bills."
@@ -53,6 +60,8 @@ async def _from_router(request: Request, raised: Exception) -> Response:
     """Answer for paths and methods that no route takes."""
     status = raised.status_code if isinstance(raised, HTTPException) else 404
     request_id = request.scope.get("state", {}).get("request_id")
+    if request.method == "DELETE" and _AGENT.fullmatch(request.url.path):
+        return render(NotFound("not found", should_retry=False), request_id)
     if status == MethodNotAllowed.status:
         answer = render(MethodNotAllowed("Method Not Allowed"), request_id)
         answer.headers["allow"] = ", ".join(allowed_methods(request))

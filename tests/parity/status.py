@@ -1,0 +1,122 @@
+# ruff: noqa: E501 - titles of a table
+"""What is said of endpoints by hand: which are not there, which refuse, and which differ."""
+
+from __future__ import annotations
+
+UNBUILT = {
+    "dreams": "not there yet",
+    "tunnels": "not there yet",
+    "tunnels.certificates": "not there yet",
+    "user_profiles": "not there yet",
+    "user_profiles.action_urls": "not there yet",
+}
+"""Resources of which every endpoint is a ``404``, with the reason. Delete the row once they are."""
+
+REFUSED = {
+    "sessions.threads.archive": (
+        400,
+        "The primary thread cannot be archived; archive the session instead.",
+        "agents without `multiagent` have primary threads only, and those are never archived",
+    ),
+}
+"""Endpoints that can only refuse: the status, what the message begins with, and why."""
+
+DIFFERS: dict[str, tuple[str, ...]] = {
+    "`config.packages` outside Docker": ("sessions.create",),
+    "`config.networking` `limited`": ("sessions.create",),
+    "Files, skills and memories in a session": ("sessions.create", "sessions.resources.add"),
+    "`initial_events` with `user.define_outcome`": ("sessions.create", "sessions.events.send"),
+    "Agents with `execution_identity` `aws_role`": ("sessions.create",),
+    "`multiagent` on agents": ("agents.create", "agents.update"),
+    "`capabilities` and release dates in `/v1/models`": ("models.retrieve", "models.list"),
+    "`environment_variable` credentials outside Docker": ("sessions.create",),
+    "The organization's methods": ("organization.retrieve",),
+    "API keys in lists": ("organization.api_keys.list",),
+    "Workspaces": ("organization.workspaces.create", "organization.workspaces.update"),
+    "`conflict_error` as the type of a 409": (
+        "agents.update",
+        "environments.delete",
+        "environments.work.ack",
+        "vaults.credentials.create",
+    ),
+    "`x-should-retry` on the version conflict of agents and on a second credential for one server": (
+        "agents.update",
+        "vaults.credentials.create",
+    ),
+    "`/v1/models`": ("models.retrieve", "models.list"),
+    "`/v1/messages`, `/v1/messages/count_tokens`": (
+        "messages.create",
+        "messages.parse",
+        "messages.count_tokens",
+    ),
+    "Betas on these two": ("messages.create", "messages.parse", "messages.count_tokens"),
+    "Model ids": ("agents.create", "agents.update"),
+    "Web domains that are public suffixes": ("agents.create", "agents.update"),
+    "Time zones in `user_location`": ("agents.create", "agents.update"),
+    "`actor` in work items": (
+        "environments.work.retrieve",
+        "environments.work.update",
+        "environments.work.list",
+        "environments.work.ack",
+        "environments.work.poll",
+        "environments.work.stop",
+    ),
+    "Vaults with `environment_variable` credentials": ("sessions.create",),
+    "`Last-Event-ID` on streams": ("sessions.events.stream", "sessions.threads.events.stream"),
+    "Git hosts": ("sessions.create",),
+    "`enabled_events` of organization endpoints": (
+        "organization.webhooks.create",
+        "organization.webhooks.update",
+    ),
+    "Endpoints in the settings": ("organization.webhooks.list",),
+    "URLs": ("organization.webhooks.create", "organization.webhooks.update"),
+    "After `regenerate_signing_secret`": ("organization.webhooks.regenerate_signing_secret",),
+    "An `allowed_domains` entry outside the environment's `allowed_hosts`": ("sessions.create",),
+    "500 MB a file, 1 TB in all": ("files.upload",),
+    "`api_key_id` in `created_by`": (
+        "memory_stores.memory_versions.retrieve",
+        "memory_stores.memory_versions.list",
+        "memory_stores.memory_versions.redact",
+    ),
+    "`xlsx`, `docx`, `pptx`, `pdf`": (
+        "skills.retrieve",
+        "skills.list",
+        "skills.versions.retrieve",
+        "skills.versions.list",
+        "skills.versions.download",
+    ),
+}
+"""Rows of docs/DIVERGENCES.md (confirmed or deliberate) that show in what endpoints answer.
+
+What is in no row here shows in all of them alike, or in what sessions do.
+"""
+
+ALIKE = (
+    "Keys",
+    "`anthropic-organization-id`",
+    "`anthropic-workspace-id` header in answers",
+    "Compressed request bodies",
+    "`Idempotency-Key`",
+    "`anthropic-version`",
+)
+"""Rows that show in the answers of every endpoint."""
+
+ELSEWHERE = {
+    "token-revoked": "No key here is an OAuth token.",
+    "roster-null": "`multiagent` is refused whole.",
+    "roster-archived": "`multiagent` is refused whole.",
+    "roster-invalid": "`multiagent` is refused whole.",
+    "roster-twice": "`multiagent` is refused whole.",
+    "roster-version": "`multiagent` is refused whole.",
+    "roster-depth": "`multiagent` is refused whole.",
+    "roster-selves": "`multiagent` is refused whole.",
+    "roster-empty": "`multiagent` is refused whole.",
+    "tool-denied-by-policy": "tests/api/test_auto_policy.py",
+    "fetch-refused": "tests/unit/core/test_web.py",
+    "egress-host": "tests/unit/gate/test_policy.py",
+    "egress-private": "tests/security/test_egress_secrets.py",
+}
+"""Recorded texts that no script meets: the test that does, or why we never say them."""
+
+NOT_HELD = {"dream": "Dreams are not there yet."}
+"""Recorded objects that nothing is held against, with the reason."""
