@@ -54,7 +54,18 @@ _OTHERS = [
     (re.compile(r"\b\d{16}\b"), "<number>"),
     (re.compile(r"http://127\.0\.0\.1:\d+"), "<server>"),
 ]
-_VARIES = {"active_seconds", "duration_seconds", "startup_seconds", "secret"}
+VARIES = frozenset(
+    {
+        "active_seconds",
+        "ca_certificate_pem",
+        "domain",
+        "duration_seconds",
+        "fingerprint",
+        "secret",
+        "startup_seconds",
+        "tunnel_token",
+    }
+)
 """Fields whose values are chance or take as long as they take."""
 
 
@@ -71,6 +82,7 @@ class Script:
     resource: str
     kept: dict[str, Any] = field(default_factory=dict)
     complaints: list[str] = field(default_factory=list)
+    _varies: frozenset[str] | set[str] = VARIES
     _ids: dict[str, str] = field(default_factory=dict)
     _numbers: dict[str, int] = field(default_factory=dict)
 
@@ -90,8 +102,13 @@ class Script:
         but: tuple[str, ...] = (),
         refusal: str | None = None,
         keep: bool = True,
+        vary: tuple[str, ...] = (),
     ) -> Any:
-        """Ask, hold and keep; the answer's JSON, or its text."""
+        """Ask, hold and keep; the answer's JSON, or its text.
+
+        ``vary`` are fields whose values are chance.
+        """
+        self._varies = VARIES | set(vary)
         method, path = request.split(" ", 1)
         sent = self._headers(path, beta, headers)
         given: dict[str, Any] = {"headers": sent}
@@ -214,7 +231,7 @@ class Script:
         if isinstance(value, dict):
             return {
                 self._text(key): f"<{key}>"
-                if key in _VARIES and item is not None
+                if key in self._varies and (item is not None or key not in VARIES)
                 else self._plain(item)
                 for key, item in value.items()
             }

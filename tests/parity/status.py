@@ -3,13 +3,7 @@
 
 from __future__ import annotations
 
-UNBUILT = {
-    "dreams": "not there yet",
-    "tunnels": "not there yet",
-    "tunnels.certificates": "not there yet",
-    "user_profiles": "not there yet",
-    "user_profiles.action_urls": "not there yet",
-}
+UNBUILT: dict[str, str] = {}
 """Resources of which every endpoint is a ``404``, with the reason. Delete the row once they are."""
 
 REFUSED = {
@@ -17,6 +11,16 @@ REFUSED = {
         400,
         "The primary thread cannot be archived; archive the session instead.",
         "agents without `multiagent` have primary threads only, and those are never archived",
+    ),
+    "user_profiles.create_enrollment_url": (
+        400,
+        "Enrollment is not available on this server",
+        "it is Anthropic that enrolls end users in its programs",
+    ),
+    "user_profiles.action_urls.create": (
+        400,
+        "Enrollment is not available on this server",
+        "it is Anthropic that enrolls end users in its programs",
     ),
 }
 """Endpoints that can only refuse: the status, what the message begins with, and why."""
@@ -72,6 +76,15 @@ DIFFERS: dict[str, tuple[str, ...]] = {
     "URLs": ("organization.webhooks.create", "organization.webhooks.update"),
     "After `regenerate_signing_secret`": ("organization.webhooks.regenerate_signing_secret",),
     "An `allowed_domains` entry outside the environment's `allowed_hosts`": ("sessions.create",),
+    "`trust_grants`, `programs`, `enforcement_actions`, `enforcement_status`": (
+        "user_profiles.create",
+        "user_profiles.retrieve",
+        "user_profiles.update",
+        "user_profiles.list",
+    ),
+    "`domain`": ("tunnels.create", "tunnels.retrieve", "tunnels.list", "tunnels.archive"),
+    "`tunnel_token`": ("tunnels.reveal_token", "tunnels.rotate_token"),
+    "Dreams where sandboxes keep nothing from the agent": ("dreams.create",),
     "500 MB a file, 1 TB in all": ("files.upload",),
     "`api_key_id` in `created_by`": (
         "memory_stores.memory_versions.retrieve",
@@ -118,5 +131,5 @@ ELSEWHERE = {
 }
 """Recorded texts that no script meets: the test that does, or why we never say them."""
 
-NOT_HELD = {"dream": "Dreams are not there yet."}
+NOT_HELD: dict[str, str] = {}
 """Recorded objects that nothing is held against, with the reason."""

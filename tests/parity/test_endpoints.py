@@ -17,7 +17,7 @@ from anthropic import Stream
 from anthropic._response import BinaryAPIResponse
 
 from tests.parity.status import REFUSED, UNBUILT
-from tests.parity.world import MAKE, REMOTE, SKILL, World, administered, said, world
+from tests.parity.world import MAKE, REMOTE, SKILL, World, administered, authority, said, world
 from tests.support.endpoints import Endpoint, beyond, endpoints, sdk_method
 
 Given = dict[str, Any]
@@ -41,6 +41,13 @@ ARGUMENTS: dict[str, Callable[[World], Given]] = {
         "initial_events": [said("/say Done.")],
     },
     "deployments.update": lambda _: {"description": "Other"},
+    "dreams.create": lambda w: {
+        "inputs": [
+            {"type": "memory_store", "memory_store_id": w.store()},
+            {"type": "sessions", "session_ids": [w.session()]},
+        ],
+        "model": "claude-opus-5",
+    },
     "environments.create": lambda _: {"name": "plain"},
     "environments.update": lambda _: {"description": "Other"},
     "environments.work.update": lambda _: {"metadata": {"a": "b"}},
@@ -66,6 +73,8 @@ ARGUMENTS: dict[str, Callable[[World], Given]] = {
     "sessions.resources.update": lambda _: {"authorization_token": "t"},
     "skills.create": lambda _: {"files": [("reports/SKILL.md", SKILL)]},
     "skills.versions.create": lambda _: {"files": [("reports/SKILL.md", SKILL)]},
+    "tunnels.certificates.create": lambda _: {"ca_certificate_pem": authority()},
+    "user_profiles.action_urls.create": lambda _: {"action": {"type": "enroll_end_user"}},
     "vaults.create": lambda _: {"display_name": "Keys"},
     "vaults.update": lambda _: {"display_name": "Other"},
     "vaults.credentials.create": lambda _: {
@@ -75,6 +84,7 @@ ARGUMENTS: dict[str, Callable[[World], Given]] = {
 }
 
 OTHERS: dict[str, Callable[[World, dict[str, str]], str]] = {
+    "dreams.archive/dream_id": World.canceled_dream,
     "environments.work/environment_id": World.own_environment,
     "files.download/file_id": World.output,
 }

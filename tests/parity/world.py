@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx2
 from anthropic import Anthropic, DefaultHttpxClient
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from freehold.core.keys import Scope
 from freehold.core.workspaces import DEFAULT_WORKSPACE
@@ -166,6 +172,26 @@ class World:
         self.session(environment_id=ids["environment_id"])
         return next(iter(self.sdk.beta.environments.work.list(ids["environment_id"]))).id
 
+    def dream(self, _: Any = None) -> str:
+        inputs: Any = [
+            {"type": "memory_store", "memory_store_id": self.store()},
+            {"type": "sessions", "session_ids": [self.session()]},
+        ]
+        return self.sdk.beta.dreams.create(inputs=inputs, model="claude-opus-5").id
+
+    def canceled_dream(self, _: Any = None) -> str:
+        return self.sdk.beta.dreams.cancel(self.dream()).id
+
+    def user_profile(self, _: Any = None) -> str:
+        return self.sdk.beta.user_profiles.create(name=self.name("profile")).id
+
+    def tunnel(self, _: Any = None) -> str:
+        return self.sdk.beta.tunnels.create().id
+
+    def certificate(self, ids: dict[str, str]) -> str:
+        certificates = self.sdk.beta.tunnels.certificates
+        return certificates.create(ids["tunnel_id"], ca_certificate_pem=authority()).id
+
     def webhook_endpoint(self, _: Any = None) -> str:
         endpoint = self.sdk.beta.organization.webhooks.create(
             url="https://hooks.example.com/freehold", enabled_events=["external_key.failed"]
@@ -178,6 +204,25 @@ class World:
 
     def workspace(self, _: Any = None) -> str:
         return self.sdk.beta.organization.workspaces.create(name=self.name("workspace")).id
+
+
+@functools.cache
+def authority() -> str:
+    """The certificate of a CA of one's own, in PEM."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Private CA")])
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
+        .not_valid_after(datetime(2036, 1, 1, tzinfo=UTC))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
 def mint(server: Served, scope: Scope) -> keys.Minted:
@@ -213,6 +258,10 @@ MAKE: dict[str, Callable[[World, dict[str, str]], str]] = {
     "deployment_run_id": World.deployment_run,
     "work_id": World.work,
     "webhook_endpoint_id": World.webhook_endpoint,
+    "dream_id": World.dream,
+    "user_profile_id": World.user_profile,
+    "tunnel_id": World.tunnel,
+    "certificate_id": World.certificate,
     "workspace_id": World.workspace,
     "api_key_id": World.api_key,
 }

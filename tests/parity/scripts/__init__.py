@@ -11,6 +11,7 @@ SCRIPTS: dict[str, Callable[[Script], None]] = {
     "agents": definitions.agents,
     "deployment_runs": operations.deployment_runs,
     "deployments": operations.deployments,
+    "dreams": operations.dreams,
     "environments": definitions.environments,
     "environments.work": operations.work,
     "files": contents.files,
@@ -27,6 +28,9 @@ SCRIPTS: dict[str, Callable[[Script], None]] = {
     "skills": contents.skills,
     "skills.versions": contents.skill_versions,
     "transport": operations.transport,
+    "tunnels": operations.tunnels,
+    "tunnels.certificates": operations.certificates,
+    "user_profiles": operations.user_profiles,
     "vaults": definitions.vaults,
     "vaults.credentials": definitions.credentials,
 }

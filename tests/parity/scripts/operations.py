@@ -8,7 +8,7 @@ from freehold.core.keys import Scope
 from tests.parity.held import payloads
 from tests.parity.script import Script, inferred, recorded, typed
 from tests.parity.scripts.definitions import ABSENT, TEXTS
-from tests.parity.world import REMOTE, mint, said
+from tests.parity.world import REMOTE, authority, mint, said
 
 CRON = {"type": "cron", "expression": "0 3 * * *", "timezone": "Europe/Oslo"}
 
@@ -205,6 +205,97 @@ def webhooks(s: Script) -> None:
     s("get: absent", inferred("text"), f"GET /v1/organizations/webhooks/whep_{ABSENT}", status=404)
     s("list: no beta", inferred("1.2"), "GET /v1/organizations/webhooks", beta="", status=404)
     s("delete", typed("20.1"), f"DELETE {url}")
+
+
+DREAMING = "dreaming-2026-04-21"
+
+
+def dreams(s: Script) -> None:
+    w = s.world
+    inputs = [
+        {"type": "memory_store", "memory_store_id": w.store()},
+        {"type": "sessions", "session_ids": [w.session()]},
+    ]
+    path = "POST /v1/dreams"
+    body = {"inputs": inputs, "model": "claude-opus-5"}
+    made = s("create", recorded("C.1 Dream"), path, body, beta=DREAMING, payload="dream")
+    url = f"/v1/dreams/{made['id']}"
+    # How far it has come by then is chance.
+    far = ("session_id", "outputs", "usage")
+    s("cancel", typed("18"), f"POST {url}/cancel", beta=DREAMING, vary=far)
+    s("cancel: again", typed("18"), f"POST {url}/cancel", beta=DREAMING, vary=far)
+    s("get", typed("18"), f"GET {url}", beta=DREAMING, vary=far)
+    s("list", typed("18"), "GET /v1/dreams?limit=1", beta=DREAMING, vary=far)
+    s("list: none so far", typed("18"), "GET /v1/dreams?statuses[]=completed", beta=DREAMING)
+    s("archive", typed("18"), f"POST {url}/archive", beta=DREAMING, vary=far)
+    s("archive: again", recorded("1.10"), f"POST {url}/archive", beta=DREAMING, vary=far)
+    s(
+        "create: one input",
+        typed("18"),
+        path,
+        {**body, "inputs": inputs[:1]},
+        beta=DREAMING,
+        status=400,
+    )
+    s("get: no beta", recorded("1.2"), f"GET {url}", status=404)
+    s("get: absent", inferred("text"), f"GET /v1/dreams/drm_{ABSENT}", beta=DREAMING, status=404)
+
+
+TUNNELS = "mcp-tunnels-2026-06-22"
+
+
+def tunnels(s: Script) -> None:
+    path = "POST /v1/tunnels"
+    made = s("create", typed("19"), path, {"display_name": "Office"}, beta=TUNNELS)
+    url = f"/v1/tunnels/{made['id']}"
+    s("create: the least", typed("19"), path, {}, beta=TUNNELS)
+    s("get", typed("19"), f"GET {url}", beta=TUNNELS)
+    s("list", typed("19"), "GET /v1/tunnels?limit=1", beta=TUNNELS)
+    s("list: the last page", recorded("1.8"), "GET /v1/tunnels", beta=TUNNELS)
+    s("reveal", typed("19"), f"POST {url}/reveal_token", beta=TUNNELS)
+    s("rotate", typed("19"), f"POST {url}/rotate_token", {"reason": "lost"}, beta=TUNNELS)
+    s("get: absent", inferred("text"), f"GET /v1/tunnels/tnl_{ABSENT}", beta=TUNNELS, status=404)
+    s("archive", typed("19"), f"POST {url}/archive", beta=TUNNELS)
+    s("archive: again", inferred("as recorded elsewhere"), f"POST {url}/archive", beta=TUNNELS)
+    s("reveal: archived", inferred("text"), f"POST {url}/reveal_token", beta=TUNNELS, status=400)
+
+
+def certificates(s: Script) -> None:
+    url = f"/v1/tunnels/{s.world.tunnel()}/certificates"
+    given = {"ca_certificate_pem": authority()}
+    made = s("create", typed("19"), f"POST {url}", given, beta=TUNNELS)
+    one = f"{url}/{made['id']}"
+    s("get", typed("19"), f"GET {one}", beta=TUNNELS)
+    s("list", typed("19"), f"GET {url}", beta=TUNNELS)
+    none = {"ca_certificate_pem": "nonsense"}
+    s("create: none", inferred("text"), f"POST {url}", none, beta=TUNNELS, status=400)
+    s("get: absent", inferred("text"), f"GET {url}/tcrt_{ABSENT}", beta=TUNNELS, status=404)
+    s("archive", typed("19"), f"POST {one}/archive", beta=TUNNELS)
+    s("archive: again", inferred("as recorded elsewhere"), f"POST {one}/archive", beta=TUNNELS)
+
+
+AUGUST = "user-profiles-2026-08-18"
+
+
+def user_profiles(s: Script) -> None:
+    path = "POST /v1/user_profiles"
+    given = {"name": "Ada", "external_id": "user-1", "metadata": {"plan": "gold"}}
+    made = s("create", typed("19"), path, given, beta=AUGUST)
+    url = f"/v1/user_profiles/{made['id']}"
+    s("create: the least", typed("19"), path, {}, beta=AUGUST)
+    s("get", typed("19"), f"GET {url}", beta=AUGUST)
+    s("get: March", typed("19"), f"GET {url}", beta="user-profiles-2026-03-24")
+    s("get: September", typed("19"), f"GET {url}", beta="user-profiles-2026-09-04")
+    s("get: no beta", typed("19"), f"GET {url}", beta="")
+    s("list", typed("19"), "GET /v1/user_profiles?limit=1", beta=AUGUST)
+    s("list: the last page", recorded("1.8"), "GET /v1/user_profiles", beta=AUGUST)
+    s("update", typed("19"), f"POST {url}", {"metadata": {"plan": ""}}, beta=AUGUST)
+    s("enrollment", inferred("no programs"), f"POST {url}/enrollment_url", beta=AUGUST, status=400)
+    action = {"action": {"type": "enroll_end_user"}}
+    s("action", inferred("no programs"), f"POST {url}/action_urls", action, beta=AUGUST, status=400)
+    absent = f"GET /v1/user_profiles/uprof_{ABSENT}"
+    s("get: absent", inferred("text"), absent, beta=AUGUST, status=404)
+    s("delete", typed("19"), f"DELETE {url}", beta=AUGUST)
 
 
 def models(s: Script) -> None:
