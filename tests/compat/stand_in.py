@@ -40,16 +40,13 @@ MADE_UP = re.compile(r"^(?:[a-z]+_01[A-Za-z0-9]{16,}|[a-z_]*_?id|[a-z]+(?:ID|Id)
 _HOP = {"host", "connection", "keep-alive", "transfer-encoding", "content-length", "te", "upgrade"}
 
 
-def api_key_of(request: Request) -> str:
-    return request.headers.get("x-api-key") or "stand-in"
-
-
 class Made:
     """What one request names, created when it is first asked for."""
 
-    def __init__(self, http: httpx2.AsyncClient, headers: dict[str, str]) -> None:
+    def __init__(self, http: httpx2.AsyncClient, headers: dict[str, str], betas: str) -> None:
         self._http = http
         self._headers = headers
+        self._betas = betas
         self._made: dict[str, str] = {}
 
     async def _call(self, method: str, path: str, **options: Any) -> Any:
@@ -119,6 +116,12 @@ class Made:
         path = f"/v1/vaults/{await self('vault')}/credentials"
         return str((await self.post(path, {"auth": auth}))["id"])
 
+    async def _oauth_credential(self) -> str:
+        # Nobody listens there.
+        auth = {"type": "mcp_oauth", "mcp_server_url": "https://127.0.0.1:9/mcp"}
+        path = f"/v1/vaults/{await self('vault')}/credentials"
+        return str((await self.post(path, {"auth": {**auth, "access_token": "t"}}))["id"])
+
     async def _store(self) -> str:
         return str((await self.post("/v1/memory_stores", {"name": "stand-in"}))["id"])
 
@@ -143,11 +146,12 @@ class Made:
     async def _skill(self) -> str:
         # Two, for the only version of a skill cannot be deleted.
         files = {"files[]": ("stand-in/SKILL.md", SKILL, "text/markdown")}
-        headers = {"anthropic-beta": "skills-2025-10-02"}
+        # With the request's own headers: older clients call versions by other ids.
+        headers = {"anthropic-beta": self._betas}
         skill = await self._call("POST", "/v1/skills", files=files, headers=headers)
         path = f"/v1/skills/{skill['id']}/versions"
         newest = await self._call("POST", path, files=files, headers=headers)
-        self._made["skill_version"] = str(newest["version"])
+        self._made["skill_version"] = str(newest.get("id") if "version" not in newest else newest["version"])
         return str(skill["id"])
 
     async def _skill_version(self) -> str:
@@ -169,7 +173,13 @@ class Made:
     async def _webhook(self) -> str:
         path = "/v1/organizations/webhooks"
         body = {"url": "https://example.com/hook", "enabled_events": ["session.created"]}
-        return str((await self.post(path, body))["id"])
+        headers = {"anthropic-beta": "webhooks-2026-10-07"}
+        return str((await self.post(path, body, headers=headers))["id"])
+
+    async def _api_key(self) -> str:
+        # One that nobody uses, for a suite may make it inactive.
+        listed = (await self.get("/v1/organizations/api_keys"))["data"]
+        return next(str(key["id"]) for key in listed if key["name"] == "spare")
 
     async def _workspace_record(self) -> str:
         path = "/v1/organizations/workspaces"
@@ -187,6 +197,10 @@ _PATHS: list[tuple[re.Pattern[str], tuple[str, ...]]] = [
         (r"/v1/environments/([^/]+)/work(?:/.*)?", ("queue",)),
         (r"/v1/environments/([^/]+)(?:/.*)?", ("environment",)),
         (r"/v1/agents/([^/]+)(?:/.*)?", ("agent",)),
+        (
+            r"/v1/vaults/([^/]+)/credentials/([^/]+)/mcp_oauth_validate",
+            ("vault", "oauth_credential"),
+        ),
         (r"/v1/vaults/([^/]+)/credentials/([^/]+)(?:/.*)?", ("vault", "credential")),
         (r"/v1/vaults/([^/]+)(?:/.*)?", ("vault",)),
         (r"/v1/memory_stores/([^/]+)/memories/([^/]+)(?:/.*)?", ("store", "memory")),
@@ -199,6 +213,7 @@ _PATHS: list[tuple[re.Pattern[str], tuple[str, ...]]] = [
         (r"/v1/deployment_runs/([^/]+)(?:/.*)?", ("run",)),
         (r"/v1/user_profiles/([^/]+)(?:/.*)?", ("profile",)),
         (r"/v1/organizations/webhooks/([^/]+)(?:/.*)?", ("webhook",)),
+        (r"/v1/organizations/api_keys/([^/]+)(?:/.*)?", ("api_key",)),
         (r"/v1/organizations/workspaces/([^/]+)(?:/.*)?", ("workspace_record",)),
     )
 ]
@@ -252,9 +267,11 @@ def told(content: bytes) -> str:
 class StandIn:
     """The application; ``log`` gets a line for each request that did not succeed."""
 
-    def __init__(self, upstream: str, log: Path) -> None:
+    def __init__(self, upstream: str, log: Path, key: str, admin_key: str) -> None:
         self._upstream = upstream
         self._log = log
+        self._key = key
+        self._admin_key = admin_key
         self._http: httpx2.AsyncClient
 
     @asynccontextmanager
@@ -273,7 +290,12 @@ class StandIn:
         # A workspace that nobody created either; the key's own stands in for it.
         headers.pop("anthropic-workspace-id", None)
         headers.pop("accept-encoding", None)
-        made = Made(self._http, {"x-api-key": api_key_of(request), "anthropic-beta": BETAS})
+        headers.pop("authorization", None)
+        organization = re.match(r"/v1/organizations/(?!webhooks)", request.url.path)
+        headers["x-api-key"] = self._admin_key if organization else self._key
+        betas = headers.get("anthropic-beta", "")
+        known = {"x-api-key": headers["x-api-key"], "anthropic-beta": BETAS}
+        made = Made(self._http, known, betas)
         body = await request.body()
         try:
             path = await place(request.url.path, made)
@@ -281,7 +303,8 @@ class StandIn:
                 body = json.dumps(await put(json.loads(body), made)).encode()
         except LookupError as e:
             self._note(request, 0, f"could not be made: {e}")
-            return Response(str(e), 501)
+            # A status that no client tries again.
+            return Response(str(e), 424)
         sent = self._http.build_request(
             request.method, path, params=request.url.query, headers=headers, content=body
         )
@@ -298,8 +321,8 @@ class StandIn:
         return StreamingResponse(got.aiter_raw(), got.status_code, passed)
 
 
-def application(upstream: str, log: Path) -> Starlette:
-    stand_in = StandIn(upstream, log)
+def application(upstream: str, log: Path, key: str, admin_key: str) -> Starlette:
+    stand_in = StandIn(upstream, log, key, admin_key)
     every = ["GET", "POST", "PUT", "PATCH", "DELETE"]
     route = Route("/{rest:path}", stand_in.answer, methods=every)
     return Starlette(routes=[route], lifespan=stand_in.life)
@@ -310,8 +333,10 @@ def main() -> None:
     parser.add_argument("--upstream", required=True, help="where Freehold answers")
     parser.add_argument("--port", type=int, default=4010)
     parser.add_argument("--log", type=Path, required=True)
+    parser.add_argument("--key", default="any", help="Freehold's key of a workspace")
+    parser.add_argument("--admin-key", default="any", help="Freehold's key of the organization")
     options = parser.parse_args()
-    app = application(options.upstream, options.log)
+    app = application(options.upstream, options.log, options.key, options.admin_key)
     uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
 
 
