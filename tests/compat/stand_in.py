@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import re
 import uuid
@@ -151,7 +152,9 @@ class Made:
         skill = await self._call("POST", "/v1/skills", files=files, headers=headers)
         path = f"/v1/skills/{skill['id']}/versions"
         newest = await self._call("POST", path, files=files, headers=headers)
-        self._made["skill_version"] = str(newest.get("id") if "version" not in newest else newest["version"])
+        self._made["skill_version"] = str(
+            newest.get("id") if "version" not in newest else newest["version"]
+        )
         return str(skill["id"])
 
     async def _skill_version(self) -> str:
@@ -170,9 +173,19 @@ class Made:
     async def _profile(self) -> str:
         return str((await self.post("/v1/user_profiles", {}))["id"])
 
-    async def _webhook(self) -> str:
+    async def make_room(self) -> None:
+        """Delete old webhook endpoints: an organization has 32 at most."""
+        headers = {"anthropic-beta": "webhooks-2026-10-07"}
         path = "/v1/organizations/webhooks"
-        body = {"url": "https://example.com/hook", "enabled_events": ["session.created"]}
+        listed = await self._call("GET", path, headers=headers, params={"limit": 100})
+        for old in sorted(listed["data"], key=lambda one: str(one["created_at"]))[:-8]:
+            with contextlib.suppress(LookupError):  # another request was quicker
+                await self._call("DELETE", f"{path}/{old['id']}", headers=headers)
+
+    async def _webhook(self) -> str:
+        await self.make_room()
+        path = "/v1/organizations/webhooks"
+        body = {"url": "https://example.com/hook", "enabled_events": ["external_key.failed"]}
         headers = {"anthropic-beta": "webhooks-2026-10-07"}
         return str((await self.post(path, body, headers=headers))["id"])
 
@@ -286,7 +299,11 @@ class StandIn:
             log.write(json.dumps(line) + "\n")
 
     async def answer(self, request: Request) -> Response:
-        headers = {k: v for k, v in request.headers.items() if k.lower() not in _HOP}
+        headers: dict[str, str] = {}
+        for name, value in request.headers.items():
+            if name not in _HOP:
+                # Some clients send a header line for each beta.
+                headers[name] = f"{headers[name]},{value}" if name in headers else value
         # A workspace that nobody created either; the key's own stands in for it.
         headers.pop("anthropic-workspace-id", None)
         headers.pop("accept-encoding", None)
@@ -299,6 +316,8 @@ class StandIn:
         body = await request.body()
         try:
             path = await place(request.url.path, made)
+            if (request.method, path) == ("POST", "/v1/organizations/webhooks"):
+                await made.make_room()
             if body and headers.get("content-type", "").startswith("application/json"):
                 body = json.dumps(await put(json.loads(body), made)).encode()
         except LookupError as e:
@@ -317,7 +336,7 @@ class StandIn:
         if got.headers.get("content-type", "").startswith("text/event-stream"):
             # The mock's streams end. A session that nobody speaks to says nothing.
             await got.aclose()
-            return Response(b"event: ping\ndata: {\"type\": \"ping\"}\n\n", 200, passed)
+            return Response(b'event: ping\ndata: {"type": "ping"}\n\n', 200, passed)
         return StreamingResponse(got.aiter_raw(), got.status_code, passed)
 
 
