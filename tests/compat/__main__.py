@@ -305,7 +305,7 @@ def main(names: list[str]) -> int:
     if not names or set(names) - set(SUITES):
         for name, suite in SUITES.items():
             print(f"{name:14} {(suite.__doc__ or '').splitlines()[0]}")
-        return 2
+        return 2 if names else 0
     WORK.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         data_dir = Path(folder) / "data"
