@@ -190,9 +190,9 @@ class Made:
         return str((await self.post(path, body, headers=headers))["id"])
 
     async def _api_key(self) -> str:
-        # One that nobody uses, for a suite may make it inactive.
+        # The newest, which nobody uses: a suite may rename it or make it inactive.
         listed = (await self.get("/v1/organizations/api_keys"))["data"]
-        return next(str(key["id"]) for key in listed if key["name"] == "spare")
+        return str(max(listed, key=lambda key: str(key["created_at"]))["id"])
 
     async def _workspace_record(self) -> str:
         path = "/v1/organizations/workspaces"
