@@ -88,6 +88,11 @@ test-local-model: $(READY)  ## Run a session on a small real model; the first ti
 		-r tests/local_model/requirements.txt
 	FREEHOLD_TEST_LOCAL_MODEL=$(LOCAL_MODEL) $(BIN)/python -m pytest -v -s tests/local_model $(ARGS)
 
+# Of others, from package registries and your checkouts; docs/COMPATIBILITY.md says which.
+.PHONY: test-compat
+test-compat: $(READY)  ## Run programs written for the hosted service; ARGS names them
+	@$(BIN)/python -m tests.compat $(ARGS)
+
 .PHONY: format
 format: $(READY)  ## Format the code
 	$(BIN)/ruff format .
@@ -153,4 +158,4 @@ clean:  ## Remove what tools left behind, not .data
 
 .PHONY: distclean
 distclean: clean  ## Remove .venv as well
-	rm -rf $(VENV) $(LOCAL_MODEL)
+	rm -rf $(VENV) $(LOCAL_MODEL) .compat

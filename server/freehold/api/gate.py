@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 API_ROOT = "/v1"
 UPLOADS = "/v1/files"
+_SLASHES = "/v1/models/"
+"""What is below is one id, in which slashes are as good as other characters."""
 _FORM_BYTES = 1 << 20
 """What a form may have besides the file."""
 
@@ -123,7 +125,7 @@ class Gate:
             answer.headers.append((b"anthropic-workspace-id", workspace_id.encode()))
         reach.check(principal, path)
         betas.check(path, named)
-        if b"%2f" in scope.get("raw_path", b"").lower():
+        if b"%2f" in scope.get("raw_path", b"").lower() and not path.startswith(_SLASHES):
             # An id with a slash in it, which would lead to another route than was meant.
             raise NotFound("Not found", should_retry=False)
 

@@ -52,7 +52,7 @@ def normalised(path: str) -> str:
 
 
 def of_file(file_id: str, wanted: str | None) -> str:
-    """Where a file is mounted: always under :data:`UPLOADS`.
+    """Where a file is mounted: always under :data:`UPLOADS`, where relative paths begin too.
 
     ``file_id`` is the file's that the client named, not its copy's.
 
@@ -61,6 +61,9 @@ def of_file(file_id: str, wanted: str | None) -> str:
     """
     if wanted is None:
         return f"{UPLOADS}/{file_id}"
+    if not wanted.startswith("/"):
+        # What has no parts would else be the folder itself.
+        return normalised(UPLOADS + normalised("/" + wanted))
     path = normalised(wanted)
     if path == UPLOADS:
         raise ValueError(f"must name a file in {UPLOADS}")

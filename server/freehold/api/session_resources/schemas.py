@@ -11,11 +11,7 @@ from freehold.api.requests import INTEGER, Params, Query
 from freehold.api.schemas import Shown, Timestamp
 from freehold.core import limits, mounts
 
-_MountPath = Annotated[
-    str,
-    StringConstraints(min_length=1, max_length=limits.MOUNT_PATH),
-    AfterValidator(mounts.normalised),
-]
+_MountPath = Annotated[str, StringConstraints(min_length=1, max_length=limits.MOUNT_PATH)]
 _Token = Annotated[
     str,
     StringConstraints(min_length=1, max_length=limits.REPOSITORY_TOKEN, pattern="^[!-~]+$"),
@@ -62,7 +58,7 @@ class GitHubRepositoryResourceParams(Params):
     checkout: (
         Annotated[BranchCheckoutParams | CommitCheckoutParams, Field(discriminator="type")] | None
     ) = None
-    mount_path: _MountPath | None = None
+    mount_path: Annotated[_MountPath, AfterValidator(mounts.normalised)] | None = None
 
 
 ResourceParams = Annotated[
