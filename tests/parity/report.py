@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.parity.held import payloads, refusals
 from tests.parity.script import KINDS, snapshots
-from tests.parity.status import ALIKE, DIFFERS, ELSEWHERE, NOT_HELD, REFUSED, UNBUILT
+from tests.parity.status import ALIKE, DIFFERS, ELSEWHERE, NOT_HELD, REFUSED
 from tests.support.endpoints import Endpoint, beyond, endpoints
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +28,7 @@ What the official SDK 2.12.0 can ask of the managed-agents surface, what Freehol
 
 - **exact**: no difference is known in what the endpoint answers.
 - **differs**: a row of [DIVERGENCES](DIVERGENCES.md), confirmed or deliberate, shows in its answers.
-- **refuses**: it is there and can only refuse, or is not there yet.
+- **refuses**: it is there and can only refuse.
 
 The numbers are answers that are kept as snapshots (`tests/parity/snapshots`), by how we know what the hosted service answers: **recorded** (the real service was seen to answer so in September 2026, or the specification gives the object as an example of its answers), **typed** (the SDK's types or the documentation say so), **inferred** (our choice where nothing says). Answers that were recorded are held against the recording itself, key by key and word by word, not only against our own snapshot.
 """
@@ -80,8 +80,6 @@ def _held() -> Iterator[str]:
 
 
 def _status(endpoint: Endpoint) -> tuple[str, str]:
-    if endpoint.resource in UNBUILT:
-        return "refuses", f"404: {UNBUILT[endpoint.resource]}"
     if endpoint.name in REFUSED:
         status, _, reason = REFUSED[endpoint.name]
         return "refuses", f"{status}: {reason}"

@@ -1,10 +1,7 @@
 # ruff: noqa: E501 - titles of a table
-"""What is said of endpoints by hand: which are not there, which refuse, and which differ."""
+"""What is said of endpoints by hand: which refuse, and which differ."""
 
 from __future__ import annotations
-
-UNBUILT: dict[str, str] = {}
-"""Resources of which every endpoint is a ``404``, with the reason. Delete the row once they are."""
 
 REFUSED = {
     "sessions.threads.archive": (

@@ -7,7 +7,6 @@ Each row has objects of its own. What a method needs besides the ids in its path
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,7 +15,7 @@ import pytest
 from anthropic import Stream
 from anthropic._response import BinaryAPIResponse
 
-from tests.parity.status import REFUSED, UNBUILT
+from tests.parity.status import REFUSED
 from tests.parity.world import MAKE, REMOTE, SKILL, World, administered, authority, said, world
 from tests.support.endpoints import Endpoint, beyond, endpoints, sdk_method
 
@@ -123,7 +122,7 @@ def exhaust(answer: Any) -> None:
 
 @pytest.mark.parametrize(
     "endpoint",
-    [row for row in endpoints() if row.resource not in UNBUILT],
+    endpoints(),
     ids=lambda row: row.name,
 )
 def test_every_endpoint_is_served_through_its_method(whole: World, endpoint: Endpoint) -> None:
@@ -157,18 +156,6 @@ def call(made: World, endpoint: Endpoint) -> None:
         assert response.json()["error"]["message"].startswith(message)
 
 
-@pytest.mark.parametrize(
-    "endpoint", [row for row in endpoints() if row.resource in UNBUILT], ids=lambda row: row.name
-)
-def test_what_is_listed_as_not_there_is_not(whole: World, endpoint: Endpoint) -> None:
-    path = re.sub(r"{\w+}", "x", endpoint.path)
-    headers = {"anthropic-beta": endpoint.beta}
-    answer = whole.http.request(endpoint.method, path, headers=headers)
-    assert answer.status_code == 404
-    assert answer.json()["error"]["message"] in {"Not found", "Not Found"}
-
-
 def test_what_is_said_by_hand_is_of_rows_that_there_are() -> None:
     rows = (*endpoints(), *beyond())
-    assert set(UNBUILT) <= {row.resource for row in rows}
     assert set(REFUSED) | set(ARGUMENTS) <= {row.name for row in rows}
