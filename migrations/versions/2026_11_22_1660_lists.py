@@ -32,6 +32,8 @@ _SHELVES = (
     ("vaults", _LIVE_OR_NOT, ("workspace_id",)),
     ("memory_stores", _LIVE_OR_NOT, ("workspace_id",)),
     ("vault_credentials", {"live": "archived_at IS NULL"}, ("vault_id",)),
+    ("tunnels", _LIVE_OR_NOT, ("workspace_id",)),
+    ("tunnel_certificates", {"live": "archived_at IS NULL"}, ("tunnel_id",)),
     ("files", {"unscoped": "scope_id IS NULL"}, ("workspace_id",)),
     ("sessions", _SESSIONS, ("workspace_id", "status")),
     ("sessions", _SESSIONS, ("agent_id", "status")),
@@ -41,6 +43,7 @@ _SHELVES = (
     ("deployments", _DEPLOYMENTS, ("agent_id",)),
     ("deployment_runs", _RUNS, ("workspace_id",)),
     ("deployment_runs", _RUNS, ("deployment_id",)),
+    ("dreams", _LIVE_OR_NOT, ("workspace_id", "status")),
 )
 _VERSIONS = {
     "ix_memory_versions_memory_store_id_operation_created_at_id": ("memory_store_id", "operation"),
@@ -52,6 +55,7 @@ _REPLACED = (
     ("environments", ("workspace_id",)),
     ("vaults", ("workspace_id",)),
     ("memory_stores", ("workspace_id",)),
+    ("tunnels", ("workspace_id",)),
     ("files", ("workspace_id",)),
     ("sessions", ("workspace_id",)),
     ("sessions", ("workspace_id", "agent_id")),
@@ -61,6 +65,7 @@ _REPLACED = (
     ("deployments", ("workspace_id", "agent_id")),
     ("deployment_runs", ("workspace_id",)),
     ("deployment_runs", ("deployment_id",)),
+    ("dreams", ("workspace_id",)),
 )
 
 

@@ -50,7 +50,7 @@ class Hall:
 
     def call(self, of: List) -> Callable[..., Any]:
         """The SDK's method, its path's parameters given."""
-        method: Any = self.sdk.beta
+        method: Any = self.sdk if of.stable else self.sdk.beta
         for name in of.name.split("."):
             method = getattr(method, name)
         arguments = of.of(self.scene)
@@ -154,6 +154,16 @@ def _run(_: Scene, row: Row, query: Query) -> bool:
     )
 
 
+def _dream(scene: Scene, row: Row, query: Query) -> bool:
+    statuses = query.get("statuses")
+    return _archivable(scene, row, query) and (not statuses or row["status"] in statuses)
+
+
+def _profile(_: Scene, __: Row, query: Query) -> bool:
+    asked = query.get("enforcement_status")
+    return not asked or "unrestricted" in asked
+
+
 def _workspace(scene: Scene, row: Row, query: Query) -> bool:
     default = row["id"].endswith("1" * 22)
     return _live(row, query) and (bool(query.get("include_default")) or not default)
@@ -164,7 +174,7 @@ class List:
     """A list, and what is to be known of it."""
 
     name: str
-    """The SDK's method, below ``client.beta``."""
+    """The SDK's method, below ``client.beta`` unless it is ``stable``."""
     path: str
     table: sa.Table
     make: Callable[[Crowd, Scene, int, int], None]
@@ -185,6 +195,7 @@ class List:
     """Whether rows are the cursors."""
     extra: Query = field(default_factory=dict)
     betas: Query = field(default_factory=dict)
+    stable: bool = False
 
 
 def at(number: int) -> datetime:
@@ -237,6 +248,22 @@ def _event_list(name: str, path: str, of: Callable[[Scene], tuple[str, ...]]) ->
 
 def _processed(seq: int) -> datetime:
     return times.from_micros(moment(0) + seq * 1_000_000)
+
+
+ENFORCEMENT = {"enforcement_status": (None, ["banned"], ["banned", "unrestricted"])}
+
+
+def _profiles(**more: Any) -> List:
+    return List(
+        "user_profiles.list",
+        "/v1/user_profiles",
+        tables.user_profiles,
+        Crowd.profiles,
+        limits.PAGE_MAX,
+        match=_profile,
+        stable=True,
+        **more,
+    )
 
 
 LISTS = [
@@ -363,6 +390,41 @@ LISTS = [
             "has_error": (None, True, False),
         },
         match=_run,
+    ),
+    List(
+        "dreams.list", "/v1/dreams", tables.dreams, Crowd.dreams, limits.PAGE_MAX,
+        filters=lambda _: {
+            **ARCHIVED,
+            "created_at_gt": (None, at(59)),
+            "created_at_lt": (None, at(200), at(90)),
+            "statuses": (
+                None, ["completed"], ["pending", "running"], ["failed", "canceled", "failed"],
+            ),
+        },
+        match=_dream,
+    ),
+    _profiles(filters=lambda _: {
+        **ENFORCEMENT, "order": (None, "asc"), "order_by": (None, "created_at"),
+    }),
+    # Those without a name come last in either order.
+    _profiles(
+        filters=lambda _: {**ENFORCEMENT, "order_by": ("name",)},
+        key=lambda row: (row["name"] is not None, row["name_key"] or b"", row["id"]),
+        extra={"order_by": "name"},
+    ),
+    _profiles(
+        filters=lambda _: {**ENFORCEMENT, "order_by": ("name",), "order": ("asc",)},
+        key=lambda row: (row["name"] is None, row["name_key"] or b"", row["id"]),
+        descending=False, extra={"order_by": "name", "order": "asc"},
+    ),
+    List(
+        "tunnels.list", "/v1/tunnels", tables.tunnels, Crowd.tunnels, limits.TUNNELS_PAGE_MAX,
+        filters=lambda _: ARCHIVED, match=_archivable,
+    ),
+    List(
+        "tunnels.certificates.list", "/v1/tunnels/{tunnel_id}/certificates",
+        tables.tunnel_certificates, Crowd.certificates, limits.TUNNELS_PAGE_MAX,
+        of=lambda scene: (scene.tunnel,), filters=lambda _: ARCHIVED, match=_archivable,
     ),
     List(
         "organization.webhooks.list", "/v1/organizations/webhooks", tables.webhook_endpoints,
@@ -627,6 +689,7 @@ def test_a_cursor_is_for_the_list_of_one_owner(hall: Hall, of: List) -> None:
         "sessions.events.list": hall.scene.session,
         "sessions.resources.list": id_of("sesn", FIRST + 3),
         "skills.versions.list": id_of("skill", FIRST),
+        "tunnels.certificates.list": id_of("tnl", FIRST),
     }
     if of.name == "environments.work.list":
         other = beta.environments.create(name="other", config={"type": "self_hosted"}).id

@@ -11,47 +11,16 @@ import httpx2 as httpx
 import pytest
 import sqlalchemy as sa
 from anthropic import Anthropic
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from freehold.core.tunnels import DOMAIN
 from freehold.store.tables import tunnel_certificates, tunnel_rotations, tunnels
 from tests.api.conftest import refused, said, turn
+from tests.support.authorities import EXPIRY, KEY, certificate, pem
 from tests.support.running import BETA, Served
 
 PATH = "/v1/tunnels"
-EXPIRY = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)
-KEY = ec.generate_private_key(ec.SECP256R1())
 ABSENT = "01" + "2" * 22
-
-
-def certificate(
-    *, expires: datetime = EXPIRY, authority: bool | None = True, comment: str = ""
-) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Private CA")])
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(KEY.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(datetime(2026, 1, 1, tzinfo=UTC))
-        .not_valid_after(expires)
-    )
-    if authority is not None:
-        builder = builder.add_extension(x509.BasicConstraints(authority, None), critical=True)
-    if comment:
-        notice = x509.UnrecognizedExtension(
-            x509.ObjectIdentifier("1.3.6.1.4.1.1"), comment.encode()
-        )
-        builder = builder.add_extension(notice, critical=False)
-    return builder.sign(KEY, hashes.SHA256())
-
-
-def pem(found: x509.Certificate) -> str:
-    return found.public_bytes(serialization.Encoding.PEM).decode()
 
 
 PRIVATE = KEY.private_bytes(

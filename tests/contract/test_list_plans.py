@@ -46,7 +46,8 @@ PASSED_OVER: dict[str, set[str]] = {
     "sessions": {"agent_id", "agent_version", "deployment_id"},
 }
 
-BACKGROUND = ("timers", "webhook_deliveries", "deployments.starts_at", "deployments.id \nFROM")
+BACKGROUND = ("timers", "webhook_deliveries", "deployments.starts_at", "deployments.id \nFROM",
+              "dreams.id \nFROM")  # fmt: skip
 """What the server asks of its own accord."""
 
 GTE, LTE, GT, LT = (f"created_at[{bound}]" for bound in ("gte", "lte", "gt", "lt"))
@@ -69,6 +70,8 @@ class Asked:
     """Beside the usual ones."""
     orders: Sequence[str | None] = (None,)
     pages: str = "page"
+    to_the_end: bool = False
+    """Whether all pages are asked for: the last ones are found in another way."""
 
     def combinations(self) -> Iterator[dict[str, Any]]:
         for values in itertools.product(*self.options.values()):
@@ -80,6 +83,8 @@ class Asked:
 
 MEMORY = {"anthropic-beta": "agent-memory-2026-07-22"}
 WEBHOOKS = {"anthropic-beta": "webhooks-2026-10-07"}
+DREAMING = {"anthropic-beta": "dreaming-2026-04-21"}
+TUNNELS = {"anthropic-beta": "mcp-tunnels-2026-06-22"}
 PLAIN = {"anthropic-beta": "message-batches-2024-09-24"}
 OLD_FILES = {"anthropic-beta": "files-api-2025-04-14,managed-agents-2026-04-01"}
 
@@ -163,6 +168,30 @@ def lists(scene: Scene, log: str) -> list[Asked]:
             },
         ),
         Asked(
+            "/v1/dreams",
+            {
+                **ARCHIVED,
+                "created": (None, {GT: OLD}, {GT: OLD, LT: NEW}),
+                "statuses[]": (None, ["running"], ["completed", "failed"]),
+            },
+            DREAMING,
+        ),
+        Asked(
+            "/v1/user_profiles",
+            {"enforcement_status[]": (None, ["unrestricted"])},
+            PLAIN,
+            orders=("asc", "desc"),
+        ),
+        Asked(
+            "/v1/user_profiles",
+            {"order_by": ("name",)},
+            PLAIN,
+            orders=("asc", "desc"),
+            to_the_end=True,
+        ),
+        Asked("/v1/tunnels", ARCHIVED, TUNNELS),
+        Asked(f"/v1/tunnels/{scene.tunnel}/certificates", ARCHIVED, TUNNELS),
+        Asked(
             "/v1/organizations/workspaces",
             {**ARCHIVED, "include_default": (None, "true"), "ids[]": (None, [scene.workspace])},
             pages="after_id",
@@ -199,6 +228,10 @@ def fill(crowd: Crowd, scene: Scene, log: str, first: int, last: int) -> None:
         crowd.skill_versions,
         crowd.deployments,
         crowd.deployment_runs,
+        crowd.dreams,
+        crowd.profiles,
+        crowd.tunnels,
+        crowd.certificates,
         crowd.work,
         crowd.workspaces,
     ):
@@ -235,6 +268,12 @@ def ask_everything(url: str, scene: Scene, log: str, client: httpx.Client,
             for query in asked.combinations():
                 if "ids[]" in query:
                     get(asked, **query)
+                    continue
+                if asked.to_the_end:
+                    page: dict[str, str] | None = {}
+                    while page is not None:
+                        following = get(asked, **given, **query, limit=5, **page)["next_page"]
+                        page = None if following is None else {"page": following}
                     continue
                 if cursors is None:
                     cursors = _cursors(asked, get, {**given, **query})

@@ -6,15 +6,18 @@ so that the same crowd can be 260 rows in a test and a million in a measurement.
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from anthropic import Anthropic
+from anthropic import Anthropic, BadRequestError
 
 from freehold.core.workspaces import DEFAULT_WORKSPACE
 from freehold.store import migrate, tables
+from tests.support.authorities import certificate, pem
 
 BASE = 1_767_225_600_000_000
 """2026-01-01, in microseconds: what is copied is older than what tests make."""
@@ -28,6 +31,10 @@ _STATUS = (
     " WHEN i % 5 = 3 THEN 'terminated' ELSE 'idle' END"
 )
 _ARCHIVED = f"CASE WHEN i % 4 = 1 THEN {BASE} ELSE NULL END"
+_DREAM_STATUS = (
+    "CASE WHEN i % 50 = 7 THEN 'running' WHEN i % 50 = 8 THEN 'pending'"
+    " WHEN i % 5 = 3 THEN 'failed' WHEN i % 5 = 2 THEN 'canceled' ELSE 'completed' END"
+)
 _TYPE = (
     "CASE WHEN i % 100 = 42 THEN 'session.status_rescheduled' WHEN i % 7 = 0 THEN 'user.message'"
     " WHEN i % 5 = 4 THEN 'agent.thinking' ELSE 'agent.message' END"
@@ -74,6 +81,10 @@ class Scene:
     run: str
     workspace: str
     webhook: str
+    dream: str
+    profile: str
+    tunnel: str
+    certificate: str
 
 
 class Crowd:
@@ -326,6 +337,39 @@ class Crowd:
     def webhooks(self, scene: Scene, first: int, count: int) -> None:
         self.copy(tables.webhook_endpoints, scene.webhook, first, count, **_made("whep"))
 
+    def dreams(self, scene: Scene, first: int, count: int) -> None:
+        """None that a server has anything to do for."""
+        self.copy(
+            tables.dreams, scene.dream, first, count, id=_id_of("drm"), created_at=_AGES,
+            status=_DREAM_STATUS, active="FALSE", archived_at=_ARCHIVED,
+        )  # fmt: skip
+
+    def profiles(self, scene: Scene, first: int, count: int) -> None:
+        """Six of each name, and some without one."""
+        name = (
+            "CASE WHEN i % 5 = 4 THEN NULL WHEN i % 2 = 0 THEN 'Ada ' || CAST(i % 50 AS TEXT)"
+            " ELSE 'BOB ' || CAST(i % 50 AS TEXT) END"
+        )
+        sqlite = self.engine.dialect.name == "sqlite"
+        key = f"CAST(lower({name}) AS BLOB)" if sqlite else f"convert_to(lower({name}), 'UTF8')"
+        self.copy(
+            tables.user_profiles, scene.profile, first, count, **_made("uprof"), name=name,
+            name_key=key,
+        )  # fmt: skip
+
+    def tunnels(self, scene: Scene, first: int, count: int) -> None:
+        self.copy(
+            tables.tunnels, scene.tunnel, first, count, id=_id_of("tnl"), created_at=_AGES,
+            domain="CAST(i AS TEXT) || p.domain", archived_at=_ARCHIVED,
+        )  # fmt: skip
+
+    def certificates(self, scene: Scene, first: int, count: int) -> None:
+        """More than a tunnel can have, but for archived ones."""
+        self.copy(
+            tables.tunnel_certificates, scene.certificate, first, count, id=_id_of("tcrt"),
+            created_at=_AGES, archived_at=_ARCHIVED,
+        )  # fmt: skip
+
     def keys(self, of: str, first: int, count: int) -> None:
         """Keys that nobody has: half of the default workspace, some expired or no longer good."""
         self.copy(
@@ -402,6 +446,10 @@ def stage(sdk: Anthropic, crowd: Crowd) -> Scene:
     webhook = beta.organization.webhooks.create(
         url="https://example.com/hook", enabled_events=["external_key.failed"]
     ).id
+    dream = _canceled_dream(sdk, crowd, store, session)
+    profile = sdk.user_profiles.create(name="Ada").id
+    tunnel = beta.tunnels.create().id
+    authority = beta.tunnels.certificates.create(tunnel, ca_certificate_pem=pem(certificate())).id
     resources = crowd.rows(
         tables.session_resources, tables.session_resources.c.session_id == session
     )
@@ -431,4 +479,26 @@ def stage(sdk: Anthropic, crowd: Crowd) -> Scene:
         run=run,
         workspace=workspace,
         webhook=webhook,
+        dream=dream,
+        profile=profile,
+        tunnel=tunnel,
+        certificate=authority,
     )
+
+
+def _canceled_dream(sdk: Anthropic, crowd: Crowd, store: str, session: str) -> str:
+    """One for which nothing happens any more."""
+    dream = sdk.beta.dreams.create(
+        inputs=[
+            {"type": "memory_store", "memory_store_id": store},
+            {"type": "sessions", "session_ids": [session]},
+        ],
+        model="claude-opus-5",
+    ).id
+    with contextlib.suppress(BadRequestError):  # where it was quicker
+        sdk.beta.dreams.cancel(dream)
+    deadline = time.monotonic() + 120
+    while crowd.rows(tables.dreams, tables.dreams.c.active):
+        assert time.monotonic() < deadline, "the dream does not end"
+        time.sleep(0.02)
+    return dream

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 
 import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from freehold.core.dreaming import DreamStatus, Failure, Tokens
 from freehold.core.events import Json
+from freehold.store import keyset
 from freehold.store.database import Database
-from freehold.store.keyset import Key, keyset
+from freehold.store.keyset import EVER, Key, Page, Span
 from freehold.store.tables import dreams
 from freehold.store.units import ReadSession, WriteSession
 
@@ -55,8 +56,7 @@ class Filter:
 
     statuses: Sequence[str] = ()
     include_archived: bool = False
-    created_gt: datetime | None = None
-    created_lt: datetime | None = None
+    within: Span = EVER
 
 
 async def insert(tx: WriteSession, dream: DreamRow) -> None:
@@ -97,17 +97,31 @@ async def page(
     session: ReadSession, workspace_id: str, matching: Filter, *, after: Key | None, limit: int
 ) -> Sequence[DreamRow]:
     """At most ``limit`` dreams, newest first."""
-    statement = sa.select(dreams).where(_D.workspace_id == workspace_id)
-    if not matching.include_archived:
-        statement = statement.where(_D.archived_at.is_(None))
-    if matching.statuses:
-        statement = statement.where(_D.status.in_(sorted(set(matching.statuses))))
-    if matching.created_gt is not None:
-        statement = statement.where(_D.created_at > matching.created_gt)
-    if matching.created_lt is not None:
-        statement = statement.where(_D.created_at < matching.created_lt)
-    statement = keyset(statement, _D.created_at, _D.id, after, descending=True).limit(limit)
-    return [_dream(row) for row in await session.all(statement)]
+    found = page_of(workspace_id, matching, after=after, limit=limit)
+    return [_dream(row) for row in await session.page(found)]
+
+
+def page_of(workspace_id: str, matching: Filter, *, after: Key | None, limit: int) -> Page:
+    """The query of :func:`page`."""
+    mine = sa.select(dreams).where(_D.workspace_id == workspace_id)
+    shelves = [
+        shelf
+        for status in sorted(set(matching.statuses or get_args(DreamStatus)))
+        for shelf in keyset.shelves(
+            mine.where(_D.status == status),
+            _D.archived_at,
+            include_archived=matching.include_archived,
+        )
+    ]
+    return keyset.merged(
+        shelves,
+        _D.created_at,
+        _D.id,
+        after,
+        descending=True,
+        within=matching.within,
+        limit=limit,
+    )
 
 
 async def update(tx: WriteSession, dream: DreamRow) -> None:

@@ -284,7 +284,7 @@ tunnels = sa.Table(
     sa.Column("sealed", sa.Text),
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("archived_at", Moment),
-    sa.Index(None, "workspace_id", "created_at", "id"),
+    *_shelves("tunnels", _LIVE_OR_NOT, "workspace_id"),
 )
 
 tunnel_certificates = sa.Table(
@@ -299,6 +299,7 @@ tunnel_certificates = sa.Table(
     sa.Column("created_at", Moment, nullable=False),
     sa.Column("archived_at", Moment),
     sa.Index(None, "tunnel_id", "created_at", "id"),
+    *_shelves("tunnel_certificates", {"live": "archived_at IS NULL"}, "tunnel_id"),
 )
 
 # Who put which token in the place of the one before, and why.
@@ -716,7 +717,7 @@ dreams = sa.Table(
     sa.Column("started_at", Moment),
     sa.Column("ended_at", Moment),
     sa.Column("archived_at", Moment),
-    sa.Index(None, "workspace_id", "created_at", "id"),
+    *_shelves("dreams", _LIVE_OR_NOT, "workspace_id", "status"),
     sa.Index(
         "ix_dreams_active",
         "memory_store_id",

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import RowMapping
 
 from freehold.store.database import Database
-from freehold.store.keyset import Key, keyset
+from freehold.store.keyset import Key, merged, shelves
 from freehold.store.resealing import reseal
 from freehold.store.sealing import Sealer
 from freehold.store.tables import tunnel_rotations, tunnels
@@ -70,11 +70,19 @@ async def page(
     include_archived: bool,
 ) -> Sequence[TunnelRow]:
     """At most ``limit`` tunnels, newest first."""
-    statement = sa.select(tunnels).where(_T.workspace_id == workspace_id)
-    if not include_archived:
-        statement = statement.where(_T.archived_at.is_(None))
-    statement = keyset(statement, _T.created_at, _T.id, after, descending=True).limit(limit)
-    return [_tunnel(row) for row in await session.all(statement)]
+    found = merged(
+        shelves(
+            sa.select(tunnels).where(_T.workspace_id == workspace_id),
+            _T.archived_at,
+            include_archived=include_archived,
+        ),
+        _T.created_at,
+        _T.id,
+        after,
+        descending=True,
+        limit=limit,
+    )
+    return [_tunnel(row) for row in await session.page(found)]
 
 
 async def update(tx: WriteSession, tunnel: TunnelRow) -> None:

@@ -87,12 +87,12 @@ async def page_by_name(
             here = sa.tuple_(_P.name_key, _P.id)
             there = sa.tuple_(sa.literal(after.name.encode(), _P.name_key.type), after.id)
             statement = statement.where(here < there if descending else here > there)
-        rows += await session.all(_sorted(statement, _P.name_key, descending).limit(limit))
+        rows += await session.all(_by_name(statement, descending).limit(limit))
     if len(rows) < limit:
         statement = _mine(workspace_id).where(_P.name_key.is_(None))
         if after is not None and after.name is None:
             statement = statement.where(_P.id < after.id if descending else _P.id > after.id)
-        rows += await session.all(_sorted(statement, None, descending).limit(limit - len(rows)))
+        rows += await session.all(_by_name(statement, descending).limit(limit - len(rows)))
     return [_profile(row) for row in rows]
 
 
@@ -100,10 +100,9 @@ def _mine(workspace_id: str) -> sa.Select[Any]:
     return sa.select(user_profiles).where(_P.workspace_id == workspace_id)
 
 
-def _sorted(
-    statement: sa.Select[Any], first: sa.ColumnElement[Any] | None, descending: bool
-) -> sa.Select[Any]:
-    columns = [_P.id] if first is None else [first, _P.id]
+def _by_name(statement: sa.Select[Any], descending: bool) -> sa.Select[Any]:
+    # By name too where none has one: PostgreSQL would not see that the index is in that order.
+    columns = (_P.name_key, _P.id)
     return statement.order_by(*(column.desc() if descending else column for column in columns))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.api.limits.kinds import VALUE, Call, Items, Row, Text, Whole
 from tests.api.limits.metadata import Entry, bag_of
-from tests.api.test_tunnels import certificate, pem
+from tests.support.authorities import certificate, pem
 
 PROFILES = "/v1/user_profiles"
 TUNNELS = "/v1/tunnels"

@@ -23,6 +23,7 @@ from freehold.ports.clock import Clock
 from freehold.ports.sandbox import SandboxProvider
 from freehold.store import dreams, memory_changes
 from freehold.store.dreams import DreamRow, Filter
+from freehold.store.keyset import Span
 from freehold.store.units import ReadSession, WriteSession
 
 LIST = "dreams"
@@ -117,8 +118,7 @@ async def listed(
         Filter(
             statuses=query.statuses,
             include_archived=query.include_archived,
-            created_gt=query.created_at_gt,
-            created_lt=query.created_at_lt,
+            within=Span(gt=query.created_at_gt, lt=query.created_at_lt),
         ),
         after=pages.key(pages.decode(query.page, LIST, "desc")),
         limit=query.limit + 1,

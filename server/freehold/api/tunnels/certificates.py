@@ -98,15 +98,16 @@ async def listed(
         NotFound: no such tunnel. InvalidRequest: the cursor is none of this list.
     """
     tunnel = await tunnel_service.find(session, workspace_id, tunnel_id)
+    name = pages.of(LIST, tunnel.id)
     rows = await tunnel_certificates.page(
         session,
         workspace_id,
         tunnel.id,
-        after=pages.key(pages.decode(query.page, LIST, "desc")),
+        after=pages.key(pages.decode(query.page, name, "desc")),
         limit=query.limit + 1,
         include_archived=query.include_archived,
     )
-    return pages.forward(rows, query.limit, LIST)
+    return pages.forward(rows, query.limit, name)
 
 
 async def archive(
