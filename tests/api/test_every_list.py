@@ -470,10 +470,9 @@ def opened(database_url: str, folder: Path) -> Iterator[Hall]:
         served.client() as sdk,
     ):
         scene = stage(sdk, crowd)
-        for of in LISTS:
-            if of.make is not _events:
-                first = 2 if of.make is Crowd.agent_versions else FIRST
-                of.make(crowd, scene, first, COUNT)
+        for make in dict.fromkeys(of.make for of in LISTS):
+            if make is not _events:
+                make(crowd, scene, 2 if make is Crowd.agent_versions else FIRST, COUNT)
         crowd.stores_of_sessions(scene, FIRST, COUNT * 2 // 3)
         crowd.events(LOG, 1, COUNT)
         yield Hall(served, sdk, crowd, scene)
