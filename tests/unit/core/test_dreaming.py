@@ -6,15 +6,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from freehold.core import dreaming, transcript_text
-from freehold.core.dreaming import Seen, Verdict, judge
+from freehold.core.dreaming import Failure, Seen, Verdict, judge
 from freehold.core.events import (
     EVENT,
+    ModelUsage,
     Record,
     StopReason,
 )
-from freehold.core.state import SessionState
+from freehold.core.state import SessionState, Usage
 
 NOW = datetime(2026, 3, 15, 10, tzinfo=UTC)
 LIMIT = timedelta(seconds=60)
@@ -90,6 +93,58 @@ def test_a_failure_says_what_the_log_says() -> None:
         assert found.failure.message.endswith(f": {why}")
 
 
+@pytest.mark.parametrize(
+    ("failure", "kind", "message"),
+    [
+        (
+            dreaming.store_unavailable("memstore_x"),
+            "input_memory_store_unavailable",
+            "The memory store memstore_x was deleted or archived before the dream was done with "
+            "it.",
+        ),
+        (
+            dreaming.store_too_large("memstore_x", 2049, 2048),
+            "input_memory_store_too_large",
+            "The memory store memstore_x holds 2049 bytes; a dream reads at most 2048.",
+        ),
+        (
+            dreaming.session_unavailable("sesn_x"),
+            "input_session_unavailable",
+            "The session sesn_x was deleted before the dream had read it.",
+        ),
+        (
+            dreaming.timed_out(timedelta(minutes=1, milliseconds=500)),
+            "timeout",
+            "The dream was not done after 60.5 seconds and was ended.",
+        ),
+    ],
+)
+def test_a_failure_names_what_was_wrong(failure: Failure, kind: str, message: str) -> None:
+    assert failure == (kind, message)
+
+
+COUNT = st.integers(min_value=0, max_value=10**9)
+
+
+@given(st.lists(st.tuples(COUNT, COUNT, COUNT, COUNT), max_size=5))
+def test_a_dream_used_what_its_requests_used(requests: list[tuple[int, int, int, int]]) -> None:
+    usage = Usage()
+    for read, written, cached, caching in requests:
+        usage = usage.plus(
+            ModelUsage(
+                input_tokens=read,
+                output_tokens=written,
+                cache_read_input_tokens=cached,
+                cache_creation_input_tokens=caching,
+            )
+        )
+    used = dreaming.tokens(usage)
+    assert used.input_tokens == sum(request[0] for request in requests)
+    assert used.output_tokens == sum(request[1] for request in requests)
+    assert used.cache_read_input_tokens == sum(request[2] for request in requests)
+    assert used.cache_creation_input_tokens == sum(request[3] for request in requests)
+
+
 def test_the_assignment() -> None:
     told = dreaming.assignment("/mnt/memory/notes", ["sesn_a", "sesn_b"], "Look at drinks.")
     assert told.splitlines() == [
@@ -140,6 +195,55 @@ def test_a_transcript() -> None:
         f"\n## Error {at}\n\nit broke\n"
         f"\n## Tool result {at}\n\n(nothing)\n"
     )
+
+
+def test_a_transcript_of_what_only_some_sessions_have() -> None:
+    log = [
+        record(1, "system.message", content=text("Be brief.")),
+        record(2, "agent.mcp_tool_use", name="find", mcp_server_name="linear", input={"q": "x"}),
+        record(3, "agent.thread_context_compacted"),
+    ]
+    at = "(2026-03-15T10:00:00.000000Z)"
+    assert list(transcript_text.passages(log)) == [
+        f"\n## System {at}\n\nBe brief.\n",
+        f"\n## Tool call: find of linear {at}\n\nq: x\n",
+        f"\n## Note {at}\n\n(the agent's view of the conversation so far was summed up)\n",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("type_", "field"),
+    [
+        ("agent.tool_result", "tool_use_id"),
+        ("agent.mcp_tool_result", "mcp_tool_use_id"),
+        ("user.custom_tool_result", "custom_tool_use_id"),
+        ("user.tool_result", "tool_use_id"),
+    ],
+)
+def test_results_read_the_same_whoever_gave_them(type_: str, field: str) -> None:
+    found = record(1, type_, content=text("found"), **{field: "sevt_0"})
+    nothing = record(2, type_, is_error=True, **{field: "sevt_0"})
+    at = "(2026-03-15T10:00:00.000000Z)"
+    assert list(transcript_text.passages([found, nothing])) == [
+        f"\n## Tool result {at}\n\nfound\n",
+        f"\n## Tool error {at}\n\n(nothing)\n",
+    ]
+
+
+NAME = st.text(st.sampled_from("ab# \n\r\t\v\f\x1c\x1d\x1e\x85\u2028\u2029"), max_size=8)
+
+
+@given(NAME, NAME)
+def test_no_name_can_forge_a_passage(tool: str, server: str) -> None:
+    calls = [
+        record(1, "agent.tool_use", name=tool, input={}),
+        record(2, "agent.mcp_tool_use", name=tool, mcp_server_name=server, input={}),
+        record(3, "agent.custom_tool_use", name=tool, input={}),
+    ]
+    for passage in transcript_text.passages(calls):
+        before, title, *after = passage.splitlines()
+        assert title.startswith("## Tool call: ")
+        assert not any([before, *after])
 
 
 def test_long_results_lose_their_middle() -> None:

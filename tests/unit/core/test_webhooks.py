@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import base64
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from freehold.core import webhooks
 from freehold.core.addresses import LOOPBACK, parse_network
 from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import (
+    Event,
+    Record,
     SessionArchived,
+    SessionDeleted,
     SessionStatusIdle,
+    SessionStatusRescheduled,
     SessionStatusRunning,
     SessionStatusTerminated,
     SessionUpdated,
@@ -175,6 +179,33 @@ def test_archiving_ends_a_session_once() -> None:
     assert log.tell(SessionArchived()) == ["session.archived"]
 
 
+def test_a_session_that_is_tried_again_says_so_and_goes_on() -> None:
+    log = Log()
+    log.tell(SessionStatusRunning())
+    assert log.tell(SessionStatusRescheduled()) == ["session.status_rescheduled"]
+    assert log.tell(SessionStatusRunning()) == ["session.status_run_started", "session.running"]
+
+
+@pytest.mark.parametrize("before", [(), (SessionStatusTerminated(),), (SessionArchived(),)])
+def test_that_a_session_was_deleted_is_all_that_is_told_of_it(before: tuple[Any, ...]) -> None:
+    log = Log()
+    log.tell(*before)
+    assert log.tell(SessionDeleted()) == ["session.deleted"]
+
+
+@pytest.mark.parametrize("kind", get_args(get_args(Event)[0]))
+def test_exactly_the_telling_types_are_told_of(kind: Any) -> None:
+    # Who is to be told is only looked up for these, so any other type would be lost.
+    event = kind.model_construct(stop_reason=StopReason(type="end_turn"))
+    record = Record.model_construct(seq=1, id="sevt_1", processed_at=NOW, event=event)
+    for status in ("idle", "running", "rescheduling", "terminated"):
+        before = Log().state.model_copy(update={"status": status})
+        told = list(webhooks.of_record(before, record))
+        assert bool(told) == (event.type in webhooks.TELLING)
+        assert set(told) <= set(webhooks.FIRED)
+        assert len(set(told)) == len(told)
+
+
 # Where endpoints may be.
 
 PUBLIC = [
@@ -256,3 +287,27 @@ def test_the_endpoints_of_the_settings() -> None:
     ):
         with pytest.raises(ValidationError):
             ConfiguredEndpoint.model_validate({**good, **bad})
+
+
+def wanting(events: list[str]) -> ConfiguredEndpoint:
+    return ConfiguredEndpoint(
+        name="n",
+        url="https://h.example/",
+        secret=SecretStr(webhooks.new_secret(bytes)),
+        events=tuple(events),
+    )
+
+
+@given(st.lists(st.sampled_from(webhooks.DATA_TYPES), min_size=1))
+def test_types_that_the_settings_repeat_are_delivered_once(events: list[str]) -> None:
+    endpoint = wanting(events)
+    assert set(endpoint.events) == set(events)
+    assert len(endpoint.events) == len(set(events))
+    assert sorted(endpoint.events, key=events.index) == list(endpoint.events)
+
+
+@given(st.lists(st.sampled_from(webhooks.DATA_TYPES)), st.data())
+def test_one_unknown_type_among_them_is_named(events: list[str], data: st.DataObject) -> None:
+    place = data.draw(st.integers(min_value=0, max_value=len(events)))
+    with pytest.raises(ValidationError, match=r"session\.dozing: no webhook has this type"):
+        wanting([*events[:place], "session.dozing", *events[place:]])
