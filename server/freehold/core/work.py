@@ -102,11 +102,10 @@ def settled(work: Work, now: datetime) -> Work:
     """The item as it stands at ``now``: leases that ran out are over."""
     if work.lease_until is None or work.lease_until > now:
         return work
-    if work.state in ("starting", "active"):
-        return _requeued(work, work.lease_until)
+    # What is queued or stopped has no lease.
     if work.state == "stopping":
         return _stopped(work, work.lease_until)
-    return work
+    return _requeued(work, work.lease_until)
 
 
 def can_offer(work: Work, now: datetime, reclaim: timedelta) -> bool:

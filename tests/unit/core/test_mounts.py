@@ -124,6 +124,9 @@ def test_places_of_repositories() -> None:
         ("/mnt/session/outputs", "/mnt/session is not for repositories"),
         ("/mnt/memory/notes", "/mnt/memory is not for repositories"),
         ("/workspace/../etc", r'must not contain "\.\."'),
+        # Relative to what, nobody says: unlike files, repositories have no folder of their own.
+        ("tool", "must be an absolute path"),
+        ("", "must be an absolute path"),
     ],
 )
 def test_no_places_for_repositories(wanted: str, problem: str) -> None:

@@ -115,6 +115,86 @@ def test_what_is_stopping_and_forgotten_stops() -> None:
     assert settled(replace(wanted, held=True), at(10)).state == "stopped"
 
 
+def test_a_dead_workers_item_is_queued_again_from_when_its_lease_ran_out() -> None:
+    taken = acknowledged(offered(enqueued(START, ttl=10), START), START)
+    assert settled(taken, at(9.9)) == taken
+    again = settled(taken, at(60))
+    assert again == replace(enqueued(START, ttl=10), started_at=at(10), available_at=at(10))
+    held = beaten(taken, at(5), NO_HEARTBEAT, None).work
+    assert settled(held, at(14.9)) == held
+    assert settled(held, at(60)).started_at == at(15)
+
+
+def test_an_item_is_handed_out_again_unless_it_was_acknowledged() -> None:
+    work = enqueued(START)
+    assert can_offer(work, START, RECLAIM)
+    work = offered(work, START)
+    assert not can_offer(work, at(4.9), RECLAIM)
+    assert can_offer(work, at(5), RECLAIM)
+    work = acknowledged(work, at(1))
+    assert not can_offer(work, at(5), RECLAIM)
+    with pytest.raises(NotQueued):
+        acknowledged(work, at(2))
+
+
+def test_only_the_last_heartbeat_extends_the_lease() -> None:
+    first = beaten(acknowledged(enqueued(START), START), at(1), NO_HEARTBEAT, 30)
+    assert first.extended
+    assert (first.work.state, first.work.lease_until) == ("active", at(31))
+    # A second worker believes that nobody has it; and one comes late with a text of before.
+    for expected in (NO_HEARTBEAT, "", "2026-11-22T09:00:00Z"):
+        with pytest.raises(LeaseLost) as lost:
+            beaten(first.work, at(2), expected, 30)
+        assert lost.value.work == first.work
+    second = beaten(first.work, at(2), first.work.last_heartbeat, 30)
+    assert second.work.lease_until == at(32)
+    with pytest.raises(LeaseLost):
+        beaten(second.work, at(3), first.work.last_heartbeat, 30)
+    assert beaten(second.work, at(3), None, 30).extended
+
+
+def test_heartbeats_of_one_moment_have_different_texts() -> None:
+    first = beaten(enqueued(START), START, NO_HEARTBEAT, None).work
+    for now in (START, at(-5)):  # a clock that was set back, too
+        second = beaten(first, now, first.last_heartbeat, None).work
+        assert second.latest_heartbeat_at == START + timedelta(microseconds=1)
+        assert second.last_heartbeat != first.last_heartbeat
+
+
+def test_a_heartbeat_of_what_is_stopped_extends_nothing_whatever_it_expects() -> None:
+    work = beaten(enqueued(START), START, NO_HEARTBEAT, None).work
+    work = stopped(work, at(1), force=False, by_worker=False)
+    for ending in (work, stopped(work, at(2), force=True, by_worker=True)):
+        beat = beaten(ending, at(3), "another's", 20)
+        assert (beat.work, beat.extended, beat.ttl) == (ending, False, 20)
+
+
+def test_a_stop_of_what_has_stopped_changes_nothing() -> None:
+    work = stopped(enqueued(START), at(1), force=True, by_worker=True)
+    assert work.state == "stopped"
+    for force in (True, False):
+        assert stopped(work, at(2), force=force, by_worker=False) == work
+
+
+def test_the_end_of_a_session_ends_its_item() -> None:
+    end = [record(SessionArchived(), "runner")]
+    deleted = IDLE.model_copy(update={"deleted": True})
+    queued = enqueued(START)
+    taken = acknowledged(queued, START)
+    for state in (OVER, deleted):
+        nobodys = followed(queued, state, end, at(1))
+        assert (nobodys.state, nobodys.stopped_at) == ("stopped", at(1))
+        # Whoever has it hears of it by the next heartbeat, or is dead when the lease runs out.
+        for had in (taken, beaten(taken, START, NO_HEARTBEAT, None).work):
+            ending = followed(had, state, end, at(1))
+            assert (ending.state, ending.stop_requested_at) == ("stopping", at(1))
+            assert ending.lease_until == had.lease_until
+            assert not beaten(ending, at(2), ending.last_heartbeat, None).extended
+            assert settled(ending, at(MAX_TTL)).state == "stopped"
+            assert followed(ending, state, end, at(3)) == ending
+        assert followed(nobodys, state, end, at(3)) == nobodys
+
+
 # --- any order of doings ----------------------------------------------------------------------
 
 WORKERS = ("a", "b")

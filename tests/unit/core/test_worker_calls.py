@@ -13,17 +13,21 @@ from freehold.core.drafts import Draft, Draughtsman
 from freehold.core.events import (
     AgentToolResult,
     AgentToolUse,
+    ClientEvent,
     ModelRequestEnd,
     ModelRequestStart,
     ModelUsage,
     SessionStatusIdle,
     SessionStatusRunning,
+    SystemMessage,
     ThreadStatusRunning,
+    UserInterrupt,
+    UserMessage,
     UserToolConfirmation,
     UserToolResult,
 )
 from freehold.core.state import SessionState
-from freehold.errors import InvalidRequest
+from freehold.errors import InvalidRequest, PermissionDenied
 
 NOW = datetime(2026, 11, 22, 10, tzinfo=UTC)
 
@@ -130,3 +134,38 @@ def test_while_anything_is_asked_nothing_else_is() -> None:
     (denial,) = [d.event for d in command.drafts]
     assert isinstance(denial, AgentToolResult)
     assert denial.is_error
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        UserMessage(content=[{"type": "text", "text": "x"}]),
+        UserInterrupt(),
+        UserToolConfirmation(tool_use_id="sevt_1", result="allow"),
+        SystemMessage(content=[{"type": "text", "text": "x"}]),
+    ],
+    ids=lambda event: event.type,
+)
+def test_a_worker_sends_results_and_nothing_else(event: ClientEvent) -> None:
+    made = pen(use())
+    (call,) = made.state.calls
+    idle_of(made)
+    before = made.state
+    refusal = rf"events\[1\]: `{event.type}` cannot be sent with environment credentials"
+    with pytest.raises(PermissionDenied, match=refusal):
+        accept(made, [UserToolResult(tool_use_id=call.id), event], from_worker=True)
+    # The result before it is not taken either.
+    assert made.state == before
+
+
+def test_a_result_of_a_workers_call_is_a_workers_to_send() -> None:
+    made = pen(use())
+    (call,) = made.state.calls
+    idle_of(made)
+    before = made.state
+    with pytest.raises(PermissionDenied, match=r"events\[0\]: `user.tool_result` may only"):
+        accept(made, [UserToolResult(tool_use_id=call.id)])
+    assert made.state == before
+    (echo,) = accept(made, [UserToolResult(tool_use_id=call.id)], from_worker=True)
+    assert echo["tool_use_id"] == call.id
+    assert made.state != before
