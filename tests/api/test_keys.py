@@ -13,6 +13,7 @@ import pytest
 from anthropic import Anthropic
 from typer.testing import CliRunner
 
+from freehold.cli import console
 from freehold.cli.program import program
 from freehold.core.workspaces import DEFAULT_WORKSPACE
 from tests.api.conftest import refused
@@ -28,9 +29,13 @@ class Issuer:
         self.folder = folder
 
     def __call__(self, *arguments: str) -> str:
-        done = CliRunner().invoke(
-            program, ["keys", *arguments, "--data-dir", str(self.folder)], env={"COLUMNS": "300"}
-        )
+        # Wide enough for each key to have a line. What the variables say is read once, and an
+        # earlier test may have been told something else.
+        before, console.out.width = console.out.width, 300
+        try:
+            done = CliRunner().invoke(program, ["keys", *arguments, "--data-dir", str(self.folder)])
+        finally:
+            console.out.width = before
         assert done.exit_code == 0, done.output
         return done.stdout
 
