@@ -16,7 +16,7 @@ from tests.crash.support import Resumer, check_database, check_order, dice, how_
 from tests.support.running import ServerProcess, client_of
 
 CALLS = 30
-KILLS = how_often(20)
+KILLS = how_often(8)
 
 
 def _idle(event: dict[str, Any]) -> bool:

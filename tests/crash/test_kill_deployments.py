@@ -15,7 +15,7 @@ from freehold.core import times
 from tests.crash.support import dice, how_often, until, user
 from tests.support.running import ServerProcess, client_of
 
-KILLS = how_often(6)
+KILLS = how_often(4)
 DEPLOYMENTS = 60
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
 

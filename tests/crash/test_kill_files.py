@@ -16,7 +16,7 @@ import pytest
 from tests.crash.support import PATIENCE, dice, how_often
 from tests.support.running import ServerProcess, client_of
 
-KILLS = how_often(6)
+KILLS = how_often(4)
 
 
 def _upload(url: str, seed: int, kept: dict[str, bytes], over: threading.Event) -> None:

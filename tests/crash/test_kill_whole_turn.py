@@ -42,7 +42,7 @@ from tests.support.forking import template
 from tests.support.mcp_servers import mcp_server
 from tests.support.running import ServerProcess, client_of
 
-KILLS = how_often(25)
+KILLS = how_often(15)
 CLIENTS = 4
 TURNS = 6
 """In one session."""
