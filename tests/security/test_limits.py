@@ -109,7 +109,10 @@ async def test_a_fork_bomb_ends(make_docker_provider: MakeProvider, bomb: str) -
     provider, sandbox, spec = await sandbox_of(make_docker_provider, pids=128)
     await output(sandbox, "echo kept > a")
     outcome = await bash(sandbox, command=bomb, timeout_ms=60_000)
-    assert "limit of 128 processes" in text_of(outcome) or "no room for another" in text_of(outcome)
+    told = text_of(outcome)
+    # The first one is left behind at once: its call may be over before the limit is reached.
+    left_behind = bomb.endswith("};:") and told == "(no output)"
+    assert "limit of 128 processes" in told or "no room for another" in told or left_behind
     # What was still growing when the call ended is ended when the next one begins.
     await output(await provider.acquire(spec), "sleep 2")
     again = await answers(provider, spec)
